@@ -1,0 +1,37 @@
+# The project's commands. `make` lists them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test lint doc bench clean
+
+# The environment that builds need on this machine (scripts/with-env says which).
+WITH := scripts/with-env
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## install all that building and serving need (once; later runs take seconds)
+	@scripts/setup.sh
+
+serve: setup ## build and start the server on 127.0.0.1:8000 with the model `base`
+	@$(WITH) cargo build --release --locked -p auricle
+	@exec ./target/release/auricle serve
+
+test: setup ## run the whole test suite (AURICLE_EVAL_DATA names other evaluation data)
+	@$(WITH) cargo test --release --locked --workspace
+
+lint: setup ## check formatting, lints and file lengths
+	@cargo fmt --all --check
+	@scripts/check-lengths.sh
+	@$(WITH) cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	@if [ -f guest/Cargo.toml ]; then scripts/lint-guests.sh; fi
+
+doc: setup ## build the API documentation (target/doc)
+	@RUSTDOCFLAGS=-Dwarnings $(WITH) cargo doc --release --locked --workspace --no-deps
+
+bench: setup ## run the benchmarks
+	@$(WITH) cargo bench --locked --workspace
+
+clean: ## remove what was built (models and downloads stay)
+	@cargo clean
+	@if [ -f guest/Cargo.toml ]; then cargo clean --manifest-path guest/Cargo.toml; fi

@@ -1,0 +1,93 @@
+//! The guests that tests need: those that misbehave, and the example chunker.
+//!
+//! A test crate has this build script:
+//! ```no_run
+//! # fn main() -> Result<(), auricle_guest_builder::BuildError> {
+//! auricle_guest_builder::test_guests::build_all("../guest")
+//! # }
+//! ```
+//! and includes `concat!(env!("OUT_DIR"), "/guests.rs")`, which has a constant with the bytes of
+//! each component: `AURICLE_FIXED_CHUNKER`, `WRONG_WORLD`, `CHUNKER_TABLE` (WebAssembly text) and one
+//! for each file of `guest/hostile/misdeeds` (`CHUNKER_SPINS`, `HANDLER_WAITS`, …). What each does,
+//! and which configuration it reads, stands at its head.
+
+use std::path::Path;
+
+use crate::{
+    BuildError, BuiltComponent, Examples, GuestBuild, build, encode_wat, finish, write_constants,
+};
+
+/// Builds all test guests and writes `guests.rs`. `workspace` is the guest workspace, relative to the
+/// folder of the package whose build script calls this.
+///
+/// # Errors
+/// [`BuildError`], whose text says what to do.
+pub fn build_all(workspace: impl AsRef<Path>) -> Result<(), BuildError> {
+    let mut plan = GuestBuild::for_build_script(workspace, &["auricle-fixed-chunker"])?;
+    plan.examples = Examples {
+        package: "auricle-hostile".to_owned(),
+        names: misdeeds(&plan.workspace)?,
+    };
+    let mut components = build(&plan)?;
+    components.extend(written_by_hand(&plan)?);
+    write_constants(&components, "guests.rs")
+}
+
+/// The names of the misdeeds, in order.
+fn misdeeds(workspace: &Path) -> Result<Vec<String>, BuildError> {
+    let folder = workspace.join("hostile/misdeeds");
+    let failed = |source| BuildError::File {
+        path: folder.clone(),
+        source,
+    };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if let Some(name) = path.file_stem().and_then(|n| n.to_str()) {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn written_by_hand(plan: &GuestBuild) -> Result<Vec<BuiltComponent>, BuildError> {
+    let text = |name: &str| {
+        let path = plan.workspace.join("hostile/wat").join(name);
+        std::fs::read_to_string(&path).map_err(|source| BuildError::File { path, source })
+    };
+    let contracts = plan.workspace.join("../wit");
+    let packages = PACKAGES.map(|package| contracts.join(package));
+    let table = encode_wat(
+        "chunker-table",
+        &text("chunker-table.wat")?,
+        &packages,
+        "auricle:pipeline/chunker-role",
+    )?;
+    let wrong = encode_wat(
+        "wrong-world",
+        &text("wrong-world.wat")?,
+        &[plan.workspace.join("hostile/wat/wrong-world.wit")],
+        "hostile:other/other",
+    )?;
+    Ok(vec![
+        finish(plan, "chunker-table", &table)?,
+        finish(plan, "wrong-world", &wrong)?,
+    ])
+}
+
+/// Auricle's contracts in `wit/`, each after those that it depends on.
+pub const PACKAGES: [&str; 12] = [
+    "deps/io.wit",
+    "deps/clocks.wit",
+    "deps/random.wit",
+    "deps/filesystem.wit",
+    "deps/sockets.wit",
+    "deps/cli.wit",
+    "deps/http.wit",
+    "auricle-runtime",
+    "auricle-audio",
+    "auricle-speech",
+    "auricle-http",
+    "auricle-pipeline",
+];

@@ -1,0 +1,50 @@
+//! First-party handler: the tutorial API, over HTTP and WebSocket.
+//!
+//! Owns one request or one live session. Audio never enters its memory: an upload goes from the form
+//! to the decoder as a stream handle, and what the recognition yields is all it holds.
+//!
+//! | route | answer |
+//! |---|---|
+//! | `POST /transcribe` | transcript as JSON ([`transcribe`]) |
+//! | `POST /detect-language` | the likeliest languages ([`detect`]) |
+//! | `WS /ws/transcribe` | text of live audio, piece by piece ([`live`]) |
+//!
+//! Health, documentation and CORS are the gateway's.
+//!
+//! # Configuration
+//! - `live-chunk-secs`: seconds of live audio that are recognised at once, 1 to 30, default 5.
+//! - `live-max-pending`: pieces of one connection that may wait for recognition before the handler
+//!   stops to read from it, 1 to 64, default 8.
+
+mod detect;
+mod failure;
+mod form;
+mod live;
+mod options;
+mod render;
+mod routes;
+mod transcribe;
+
+use auricle_guest::handler::{Handler, IncomingRequest, ResponseOutparam};
+use auricle_guest::http::Request;
+use auricle_guest::log;
+use auricle_guest::websocket::{Socket, Upgrade, WebsocketHandler};
+
+struct FirstParty;
+
+impl Handler for FirstParty {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        log::panics();
+        routes::answer(&Request::new(request)).send(out);
+    }
+}
+
+impl WebsocketHandler for FirstParty {
+    fn handle(upgrade: Upgrade, socket: Socket) {
+        log::panics();
+        live::serve(&upgrade, &socket);
+    }
+}
+
+auricle_guest::handler::export!(FirstParty);
+auricle_guest::websocket::export!(FirstParty);

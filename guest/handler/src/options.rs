@@ -1,0 +1,234 @@
+//! What the client asks for, as it writes it and as the transcriber wants it.
+//!
+//! Both the query and the form may set an option; the form wins. Names that are not options are
+//! ignored, as form libraries do; values that cannot be understood are refused.
+
+use auricle_guest::http::Query;
+use auricle_guest::speech::{Task, knows_language};
+use auricle_guest::transcriber::Options;
+
+use crate::failure::Failure;
+
+/// Options as the client wrote them.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    values: [Option<String>; NAMES.len()],
+}
+
+const NAMES: [&str; 8] = [
+    "language",
+    "task",
+    "word_timestamps",
+    "diarize",
+    "model",
+    "prompt",
+    "temperature",
+    "beam_size",
+];
+
+impl Asked {
+    /// The options in a query.
+    pub fn in_query(query: &Query) -> Self {
+        let mut asked = Self::default();
+        for (name, value) in query.iter() {
+            asked.set(name, value.to_owned());
+        }
+        asked
+    }
+
+    /// Whether `name` is an option.
+    pub fn knows(name: &str) -> bool {
+        NAMES.contains(&name)
+    }
+
+    /// Longest value of the option `name`, in bytes. A prompt's tokens beyond the model's window are
+    /// left out anyway.
+    pub fn max_bytes(name: &str) -> u32 {
+        if name == "prompt" { 65_536 } else { 1024 }
+    }
+
+    /// Sets an option; does nothing with other names. An empty value means "not set", because
+    /// browsers send empty fields.
+    pub fn set(&mut self, name: &str, value: String) {
+        if let Some(index) = NAMES.iter().position(|n| *n == name)
+            && let Some(slot) = self.values.get_mut(index)
+        {
+            *slot = Some(value).filter(|v| !v.trim().is_empty());
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        let index = NAMES.iter().position(|n| *n == name)?;
+        self.values.get(index)?.as_deref()
+    }
+
+    /// The model, when one is named.
+    pub fn model(&self) -> Option<String> {
+        self.get("model").map(|m| m.trim().to_owned())
+    }
+
+    /// The options for the transcriber.
+    pub fn resolve(&self) -> Result<Options, Failure> {
+        self.resolve_with(knows_language)
+    }
+
+    fn resolve_with(&self, knows_language: impl Fn(&str) -> bool) -> Result<Options, Failure> {
+        Ok(Options {
+            model: self.model(),
+            language: self.language(knows_language)?,
+            task: self.task()?,
+            prompt: self.get("prompt").map(str::to_owned),
+            temperature: self.number("temperature", 0.0, 0.0..=1.0)?,
+            beam_size: self.number("beam_size", 1, 1..=8)?,
+            word_timestamps: self.flag("word_timestamps")?,
+            diarize: self.flag("diarize")?,
+        })
+    }
+
+    fn language(&self, knows: impl Fn(&str) -> bool) -> Result<Option<String>, Failure> {
+        match self.get("language").map(str::trim) {
+            None => Ok(None),
+            Some(auto) if auto.eq_ignore_ascii_case("auto") => Ok(None),
+            Some(language) if knows(language) => Ok(Some(language.to_owned())),
+            Some(other) => Err(Failure::new(
+                400,
+                format!(
+                    "unknown language '{}': use a code such as 'en', or leave it out",
+                    shortened(other)
+                ),
+            )),
+        }
+    }
+
+    fn task(&self) -> Result<Task, Failure> {
+        match self.get("task").map(str::trim) {
+            None | Some("transcribe") => Ok(Task::Transcribe),
+            Some("translate") => Ok(Task::Translate),
+            Some(other) => Err(Failure::new(
+                400,
+                format!(
+                    "unknown task '{}': use 'transcribe' or 'translate'",
+                    shortened(other)
+                ),
+            )),
+        }
+    }
+
+    fn flag(&self, name: &str) -> Result<bool, Failure> {
+        let Some(value) = self.get(name).map(str::trim) else {
+            return Ok(false);
+        };
+        match value.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err(Failure::new(
+                400,
+                format!("{name} is '{}': use 'true' or 'false'", shortened(value)),
+            )),
+        }
+    }
+
+    fn number<T>(
+        &self,
+        name: &str,
+        default: T,
+        range: std::ops::RangeInclusive<T>,
+    ) -> Result<T, Failure>
+    where
+        T: std::str::FromStr + PartialOrd + std::fmt::Display,
+    {
+        let Some(value) = self.get(name).map(str::trim) else {
+            return Ok(default);
+        };
+        match value.parse() {
+            Ok(number) if range.contains(&number) => Ok(number),
+            _ => Err(Failure::new(
+                400,
+                format!(
+                    "{name} is '{}': use {} to {}",
+                    shortened(value),
+                    range.start(),
+                    range.end()
+                ),
+            )),
+        }
+    }
+}
+
+/// A value as an error repeats it: not longer than a line.
+fn shortened(value: &str) -> String {
+    const MAX_CHARS: usize = 60;
+    match value.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
+        None => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn resolve(query: &str) -> Result<Options, Failure> {
+        Asked::in_query(&Query::parse(query)).resolve_with(|l| l == "de")
+    }
+
+    #[test]
+    fn nothing_asked_means_the_defaults() {
+        let options = resolve("").unwrap();
+        assert!(options.language.is_none() && options.model.is_none());
+        assert!(!options.word_timestamps && !options.diarize);
+        assert_eq!((options.temperature, options.beam_size), (0.0, 1));
+    }
+
+    #[test]
+    fn booleans_are_read_in_every_usual_spelling() {
+        for yes in ["true", "True", "1", "yes", "ON"] {
+            assert!(resolve(&format!("diarize={yes}")).unwrap().diarize, "{yes}");
+        }
+        for no in ["false", "0", "No", "off", ""] {
+            assert!(!resolve(&format!("diarize={no}")).unwrap().diarize, "{no}");
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_ignored_and_unknown_values_refused() {
+        assert!(resolve("colour=red").is_ok());
+        for bad in [
+            "task=sing",
+            "language=klingon",
+            "diarize=maybe",
+            "temperature=2",
+            "temperature=NaN",
+            "beam_size=0",
+            "beam_size=9",
+            "beam_size=x",
+        ] {
+            assert_eq!(resolve(bad).unwrap_err().status(), 400, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_language_that_is_empty_or_auto_is_detected() {
+        assert_eq!(resolve("language=").unwrap().language, None);
+        assert_eq!(resolve("language=auto").unwrap().language, None);
+        assert_eq!(
+            resolve("language=de").unwrap().language.as_deref(),
+            Some("de")
+        );
+    }
+
+    #[test]
+    fn the_form_wins_over_the_query() {
+        let mut asked = Asked::in_query(&Query::parse("task=translate"));
+        asked.set("task", "transcribe".to_owned());
+        let options = asked.resolve_with(|_| true).unwrap();
+        assert!(matches!(options.task, Task::Transcribe));
+    }
+
+    #[test]
+    fn a_long_bad_value_is_not_repeated_in_full() {
+        let failure = resolve(&format!("task={}", "ä".repeat(1000))).unwrap_err();
+        assert!(failure.detail().len() < 250, "{}", failure.detail());
+    }
+}

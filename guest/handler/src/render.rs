@@ -1,0 +1,198 @@
+//! The bodies of successful answers, field by field.
+
+use std::time::Duration;
+
+use auricle_guest::speech::{LanguageScore, Segment, Word};
+use auricle_guest::transcriber::{Summary, joined_text};
+use serde::Serialize;
+
+/// How many languages are named.
+const TOP_LANGUAGES: usize = 5;
+
+/// Answer of `/transcribe`.
+#[derive(Serialize)]
+pub struct TranscriptBody<'a> {
+    text: String,
+    language: &'a str,
+    /// Seconds that the request took.
+    duration: f64,
+    /// Seconds of audio.
+    audio_duration: f64,
+    segments: Vec<SegmentBody<'a>>,
+    speakers: &'a [String],
+}
+
+#[derive(Serialize)]
+struct SegmentBody<'a> {
+    id: u32,
+    start: f64,
+    end: f64,
+    text: &'a str,
+    /// `null` unless speakers were asked for.
+    speaker: Option<&'a str>,
+    /// Left out unless words were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    words: Option<Vec<WordBody<'a>>>,
+}
+
+#[derive(Serialize)]
+struct WordBody<'a> {
+    word: &'a str,
+    start: f64,
+    end: f64,
+    probability: f64,
+}
+
+impl<'a> TranscriptBody<'a> {
+    /// `took` is the time that the request has taken.
+    pub fn new(
+        segments: &'a [Segment],
+        summary: &'a Summary,
+        took: Duration,
+        with_words: bool,
+    ) -> Self {
+        let segment = |s: &'a Segment| SegmentBody {
+            id: s.id,
+            start: rounded(s.start),
+            end: rounded(s.end),
+            text: &s.text,
+            speaker: s.speaker.as_deref(),
+            words: with_words.then(|| s.words.iter().map(word).collect()),
+        };
+        Self {
+            text: joined_text(segments),
+            language: &summary.language,
+            duration: rounded(took.as_secs_f64()),
+            audio_duration: rounded(summary.duration),
+            segments: segments.iter().map(segment).collect(),
+            speakers: &summary.speakers,
+        }
+    }
+}
+
+fn word(word: &Word) -> WordBody<'_> {
+    WordBody {
+        word: &word.word,
+        start: rounded(word.start),
+        end: rounded(word.end),
+        probability: rounded(f64::from(word.probability)),
+    }
+}
+
+/// Answer of `/detect-language`.
+#[derive(Serialize)]
+pub struct LanguagesBody<'a> {
+    detected_language: &'a str,
+    confidence: f64,
+    top_languages: Vec<LanguageBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct LanguageBody<'a> {
+    language: &'a str,
+    probability: f64,
+}
+
+impl<'a> LanguagesBody<'a> {
+    /// Nothing without scores. `scores` come best first.
+    pub fn new(scores: &'a [LanguageScore]) -> Option<Self> {
+        let language = |s: &'a LanguageScore| LanguageBody {
+            language: &s.language,
+            probability: rounded(f64::from(s.probability)),
+        };
+        let best = language(scores.first()?);
+        Some(Self {
+            detected_language: best.language,
+            confidence: best.probability,
+            top_languages: scores.iter().take(TOP_LANGUAGES).map(language).collect(),
+        })
+    }
+}
+
+/// One message of `/ws/transcribe`.
+#[derive(Serialize)]
+pub struct LiveBody<'a> {
+    /// Text of this piece; empty for silence.
+    pub text: &'a str,
+    /// Its language; empty when there was nothing to tell it from.
+    pub language: &'a str,
+    /// Whether this is the answer to an empty frame or to the end of the audio.
+    pub is_final: bool,
+}
+
+/// To thousandths: finer than any model's times, and free of the noise of binary fractions.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn segment() -> Segment {
+        Segment {
+            id: 0,
+            start: 0.0,
+            end: 1.199_999_9,
+            text: "Hello \"you\".".to_owned(),
+            tokens: vec![1],
+            temperature: 0.0,
+            avg_logprob: -0.2,
+            compression_ratio: 1.0,
+            no_speech_prob: 0.0,
+            words: vec![Word {
+                word: "Hello".to_owned(),
+                start: 0.1,
+                end: 0.5,
+                probability: 0.9,
+                speaker: None,
+            }],
+            speaker: None,
+        }
+    }
+
+    fn json(with_words: bool) -> String {
+        let summary = Summary {
+            language: "en".to_owned(),
+            speakers: Vec::new(),
+            duration: 1.5,
+        };
+        let segments = [segment()];
+        let took = Duration::from_millis(250);
+        let body = TranscriptBody::new(&segments, &summary, took, with_words);
+        serde_json::to_string(&body).unwrap()
+    }
+
+    #[test]
+    fn the_transcript_has_the_tutorials_fields() {
+        assert_eq!(
+            json(false),
+            r#"{"text":"Hello \"you\".","language":"en","duration":0.25,"audio_duration":1.5,"segments":[{"id":0,"start":0.0,"end":1.2,"text":"Hello \"you\".","speaker":null}],"speakers":[]}"#
+        );
+    }
+
+    #[test]
+    fn words_are_there_when_they_were_asked_for() {
+        assert!(
+            json(true)
+                .contains(r#""words":[{"word":"Hello","start":0.1,"end":0.5,"probability":0.9}]"#)
+        );
+    }
+
+    #[test]
+    fn five_languages_are_named_and_none_is_no_answer() {
+        let scores: Vec<_> = (0..9)
+            .map(|i| LanguageScore {
+                language: format!("l{i}"),
+                probability: 0.5,
+            })
+            .collect();
+        let body = LanguagesBody::new(&scores).unwrap();
+        assert_eq!(
+            (body.detected_language, body.top_languages.len()),
+            ("l0", 5)
+        );
+        assert!(LanguagesBody::new(&[]).is_none());
+    }
+}

@@ -1,0 +1,25 @@
+//! `POST /transcribe`: a file in, its transcript out.
+
+use std::time::Duration;
+
+use auricle_guest::http::{Request, Response};
+use auricle_guest::monotonic_clock;
+use auricle_guest::transcriber;
+
+use crate::failure::Failure;
+use crate::form;
+use crate::render::TranscriptBody;
+
+/// Answers with the transcript of the uploaded file.
+pub fn answer(request: &Request) -> Result<Response, Failure> {
+    let began = monotonic_clock::now();
+    let upload = form::read(request)?;
+    let options = upload.asked.resolve()?;
+    let transcription = transcriber::start(&upload.clip, &options)?;
+    // The host counts a clip against the tenant for as long as there is a handle.
+    drop(upload.clip);
+    let (segments, summary) = transcriber::collect(&transcription)?;
+    let took = Duration::from_nanos(monotonic_clock::now().saturating_sub(began));
+    let body = TranscriptBody::new(&segments, &summary, took, options.word_timestamps);
+    Ok(Response::json(200, &body))
+}

@@ -1,0 +1,13 @@
+//! A chunker that takes memory without end.
+
+use auricle_guest::chunker::{ChunkError, Chunker, Clip, Span};
+
+struct Hostile;
+
+impl Chunker for Hostile {
+    fn split(_: &Clip, _: u64) -> Result<Vec<Span>, ChunkError> {
+        auricle_hostile::take_all_memory()
+    }
+}
+
+auricle_guest::chunker::export!(Hostile);

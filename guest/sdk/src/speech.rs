@@ -1,0 +1,6 @@
+//! What recognition takes and yields.
+
+pub use crate::bindings::auricle::speech::recognition::{detect_language, knows_language};
+pub use crate::bindings::auricle::speech::types::{
+    LanguageScore, Segment, SpeechError, Task, Turn, Word,
+};

@@ -1,0 +1,136 @@
+//! Picks the decoder for a track and turns packets into interleaved f32.
+//!
+//! symphonia decodes everything but AAC that is more than stereo LC: films with 5.1 sound and
+//! HE-AAC streams. Those go to `rusty_aac`, built without its SIMD. It is the second choice
+//! because it is young; symphonia's AAC has met far more files.
+
+use symphonia::core::codecs::audio::well_known as id;
+use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder};
+use symphonia::core::errors::Error;
+use symphonia::core::packet::Packet;
+
+use crate::DecodeLimits;
+use crate::container::says;
+use crate::error::AudioError;
+
+/// Most frames in one packet that a decoder may be made for: FLAC's largest block is 65 535 and
+/// the other codecs stay far below.
+const MAX_PACKET_FRAMES: u64 = 1 << 20;
+
+/// What a packet held.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decoded {
+    pub(crate) channels: usize,
+    pub(crate) rate_hz: u32,
+}
+
+/// The decoder of one track.
+pub(crate) enum Decoder {
+    Symphonia(Box<dyn AudioDecoder>),
+    Aac(Box<rusty_aac::AacDecoder>),
+}
+
+impl Decoder {
+    /// A decoder for a track of `params`, after a look at what they claim.
+    pub(crate) fn new(
+        params: &AudioCodecParameters,
+        limits: &DecodeLimits,
+    ) -> Result<Self, AudioError> {
+        // What is not told here is checked with the first packet.
+        let channels = params.channels.as_ref().map_or(1, |it| it.count() as u64);
+        limits.check_layout(channels, params.sample_rate.unwrap_or(limits.max_rate))?;
+        if params
+            .max_frames_per_packet
+            .is_some_and(|frames| frames > MAX_PACKET_FRAMES)
+        {
+            return Err(AudioError::undecodable("its packets are impossibly long"));
+        }
+        symphonia::default::get_codecs()
+            .make_audio_decoder(params, &Default::default())
+            .map(Self::Symphonia)
+            .or_else(|error| match error {
+                Error::Unsupported(_) if params.codec == id::CODEC_ID_AAC => aac(params),
+                Error::Unsupported(what) => Err(AudioError::unsupported(
+                    codec_name(params.codec)
+                        .map_or_else(|| format!("its codec ({what})"), String::from),
+                )),
+                error => Err(AudioError::undecodable(says(&error))),
+            })
+    }
+
+    /// Decodes `packet` into `samples`, or says what is wrong with it.
+    pub(crate) fn decode(
+        &mut self,
+        packet: &Packet,
+        samples: &mut Vec<f32>,
+    ) -> Result<Decoded, String> {
+        match self {
+            Self::Symphonia(decoder) => match decoder.decode(packet) {
+                Ok(buffer) => {
+                    buffer.copy_to_vec_interleaved(samples);
+                    Ok(Decoded {
+                        channels: buffer.spec().channels().count(),
+                        rate_hz: buffer.spec().rate(),
+                    })
+                }
+                Err(error) => {
+                    let reason = says(&error);
+                    if matches!(error, Error::ResetRequired) {
+                        decoder.reset();
+                    }
+                    Err(reason)
+                }
+            },
+            Self::Aac(decoder) => {
+                let audio = decoder
+                    .decode(&packet.data, None)
+                    .map_err(|error| error.to_string())?;
+                *samples = audio.samples;
+                Ok(Decoded {
+                    channels: usize::from(audio.channels),
+                    rate_hz: audio.sample_rate,
+                })
+            }
+        }
+    }
+}
+
+/// A decoder for AAC that symphonia refuses.
+fn aac(params: &AudioCodecParameters) -> Result<Decoder, AudioError> {
+    let unsupported = || AudioError::unsupported("this kind of AAC");
+    let decoder = match &params.extra_data {
+        Some(config) => {
+            rusty_aac::AacDecoder::with_config_bytes(config).map_err(|_| unsupported())?
+        }
+        // ADTS: its frames have told the layout and are taken off.
+        None => {
+            let channels = params.channels.as_ref().map_or(0, |it| it.count());
+            let channels = match channels {
+                1..=6 => channels as u16,
+                8 => 7, // the number of the 7.1 layout
+                _ => return Err(unsupported()),
+            };
+            rusty_aac::AacDecoder::with_config(rusty_aac::AudioSpecificConfig {
+                object_type: 2,
+                sample_rate: params.sample_rate.ok_or_else(unsupported)?,
+                channels,
+            })
+        }
+    };
+    Ok(Decoder::Aac(Box::new(decoder)))
+}
+
+/// Names of codecs that people have in files.
+fn codec_name(codec: AudioCodecId) -> Option<&'static str> {
+    Some(match codec {
+        id::CODEC_ID_OPUS => "Opus",
+        id::CODEC_ID_SPEEX => "Speex",
+        id::CODEC_ID_AC3 => "AC-3",
+        id::CODEC_ID_EAC3 => "E-AC-3",
+        id::CODEC_ID_AC4 => "AC-4",
+        id::CODEC_ID_DCA => "DTS",
+        id::CODEC_ID_TRUEHD => "TrueHD",
+        id::CODEC_ID_WMA => "Windows Media Audio",
+        _ => return None,
+    })
+}

@@ -1,0 +1,192 @@
+//! The command line as typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A self-hosted speech-to-text server.
+#[derive(Debug, Parser)]
+#[command(name = "auricle", version, about, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong arguments; \
+3 some of the files could not be transcribed.";
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// Configuration file (TOML). Flags and variables win over it.
+    #[arg(long, global = true, env = "AURICLE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the server keeps its state. Default: the user's data directory.
+    #[arg(long, global = true, env = "AURICLE_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Where installed models lie. Default: `models` in the user's data directory.
+    #[arg(long, global = true, env = "AURICLE_MODELS_DIR", value_name = "DIR")]
+    pub models_dir: Option<PathBuf>,
+    /// What to log, as `info` or `auricle=debug,warn`. Default: `info`; `warn` for `transcribe`.
+    #[arg(long, global = true, env = "AURICLE_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// Log in JSON, one object per line.
+    #[arg(long, global = true, env = "AURICLE_LOG_JSON")]
+    pub log_json: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the API.
+    Serve(ServeArgs),
+    /// Transcribe files and print or write the transcripts.
+    Transcribe(TranscribeArgs),
+    /// Manage models.
+    #[command(subcommand)]
+    Models(ModelsCommand),
+}
+
+/// Options of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Address to listen on; may be given several times. Port 0 takes a free one. Default:
+    /// 127.0.0.1:8000.
+    #[arg(long, env = "AURICLE_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
+    pub listen: Vec<SocketAddr>,
+    /// Model of requests that name none (WHISPER_MODEL is accepted too). Default: base.
+    #[arg(long, env = "AURICLE_MODEL", value_name = "NAME")]
+    pub model: Option<String>,
+    /// Serve other machines without keys.
+    #[arg(long, env = "AURICLE_INSECURE")]
+    pub insecure: bool,
+    /// Threads that compute, each with a state of its own. Default: one per core.
+    #[arg(long, env = "AURICLE_WORKERS", value_name = "N")]
+    pub workers: Option<usize>,
+}
+
+/// Options of `transcribe`.
+#[derive(Debug, Args)]
+pub struct TranscribeArgs {
+    /// Audio files; `-` reads one from standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Model (WHISPER_MODEL is accepted too). Default: base.
+    #[arg(long, env = "AURICLE_MODEL", value_name = "NAME")]
+    pub model: Option<String>,
+    /// Spoken language, as `en` or `english`. Default: detected.
+    #[arg(long, env = "AURICLE_LANGUAGE", value_name = "LANGUAGE")]
+    pub language: Option<String>,
+    /// What to make of the speech: `transcribe`, or `translate` to English.
+    #[arg(long, default_value = "transcribe", value_name = "TASK")]
+    pub task: String,
+    /// Form of the transcript.
+    #[arg(long, short, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Give every word a time.
+    #[arg(long)]
+    pub word_timestamps: bool,
+    /// Text that the model takes as if it had come before: names, spelling.
+    #[arg(long)]
+    pub prompt: Option<String>,
+    /// Width of the beam search, 1 to 8; 1 is greedy.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub beam_size: u8,
+    /// First sampling temperature, 0 to 1.
+    #[arg(long, default_value_t = 0.0, value_parser = temperature)]
+    pub temperature: f32,
+    /// Write one file per input here instead of printing.
+    #[arg(long, short, value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
+    /// Threads that compute. Default: one per core.
+    #[arg(long, env = "AURICLE_WORKERS", value_name = "N")]
+    pub workers: Option<usize>,
+    /// Show no progress.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("must be a number from 0 to 1".into()),
+    }
+}
+
+/// Form of a transcript.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Format {
+    /// The text alone.
+    Text,
+    /// An object with the text.
+    Json,
+    /// Everything that is known, in OpenAI's form.
+    VerboseJson,
+    /// SubRip subtitles.
+    Srt,
+    /// WebVTT subtitles.
+    Vtt,
+}
+
+impl Format {
+    /// Extension of a file of this form.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Text => "txt",
+            Self::Json | Self::VerboseJson => "json",
+            Self::Srt => "srt",
+            Self::Vtt => "vtt",
+        }
+    }
+}
+
+/// What to do with models.
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// List known models and what is installed of them.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch, verify, convert and install models.
+    Pull {
+        /// Models, as NAME or NAME:QUANTIZATION.
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// SHA-256 of a file from the hub that the manifest has no digest of.
+        #[arg(long, value_name = "HEX")]
+        sha256: Option<String>,
+        /// Base URL of the hub, instead of the manifest's.
+        #[arg(long, env = "AURICLE_HUB_URL", value_name = "URL")]
+        hub_url: Option<String>,
+    },
+    /// Install a fine-tuned Whisper from a CTranslate2 or safetensors directory, an OpenAI `.pt` or a
+    /// ggml file.
+    Import {
+        /// The directory or file.
+        path: PathBuf,
+        /// Name to install it under.
+        #[arg(long)]
+        name: String,
+        /// Quantise the weights: q4_0, q4_1, q5_0, q5_1 or q8_0.
+        #[arg(long, value_name = "TYPE")]
+        quantize: Option<String>,
+        /// Vocabulary for a source that has none of its own (`.pt`): a vocabulary file, or a ggml
+        /// file of a model with the same vocabulary.
+        #[arg(long, value_name = "FILE")]
+        vocabulary: Option<PathBuf>,
+    },
+    /// Remove an installed model.
+    Remove {
+        /// The model, as NAME or NAME:QUANTIZATION.
+        name: String,
+    },
+}

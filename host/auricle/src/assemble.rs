@@ -1,0 +1,256 @@
+//! The server put together: the only wiring there is.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use auricle_backend_whisper::WhisperLoader;
+use auricle_capability::{ComponentFile, Guests, Roles};
+use auricle_gateway::{Bound, DrainReport, Gateway};
+use auricle_inference::{
+    DeviceConfig, Lease, ModelSource, ModelSourceError, Registry, RegistryConfig, Scheduler,
+};
+use auricle_models::{ModelsError, Store};
+use auricle_pipeline::{Deployments, Pipeline, PipelineParts, TenantDeployments};
+use auricle_runtime::deployment::RevisionParts;
+use auricle_runtime::{Deployment, InstanceLimits, Runtime, RuntimeError};
+use auricle_speech::{ModelFiles, TenantId};
+use auricle_tenancy::Credentials;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::HandlerApp;
+use crate::config::{ComponentConfig, Config, RoleLimits, TenantConfig};
+
+/// The node without its listeners: what `serve` and `transcribe` share.
+pub struct Node {
+    /// The pipeline, ready to be called.
+    pub pipeline: Pipeline,
+    /// Loaded models.
+    pub registry: Arc<Registry>,
+    /// The device's queue.
+    pub scheduler: Arc<Scheduler>,
+    /// Compiles and links components; what a new revision needs.
+    pub components: Arc<Components>,
+}
+
+impl Node {
+    /// Puts the node together. Loads no model yet.
+    ///
+    /// # Errors
+    /// When a component cannot be used or the runtime does not start.
+    pub fn assemble(config: &Config) -> Result<Self> {
+        let models = &config.file.models;
+        let store = Store::open(config.store.clone())?;
+        let registry = Arc::new(Registry::new(
+            Arc::new(StoreModels { store }),
+            Arc::new(WhisperLoader),
+            RegistryConfig {
+                idle: Some(Duration::from_secs(models.idle_unload_secs)),
+                memory_budget_bytes: Some(models.memory_mb.saturating_mul(1 << 20)),
+            },
+        ));
+        let minutes = |minutes: u64| Duration::from_secs(minutes.saturating_mul(60));
+        let scheduler = Arc::new(Scheduler::start(DeviceConfig {
+            workers: config.workers,
+            max_queued: minutes(models.max_queued_minutes),
+            max_tenant_queued: minutes(models.max_tenant_queued_minutes),
+            session_idle: Duration::from_secs(models.idle_state_secs),
+            ..DeviceConfig::default()
+        })?);
+        let runtime = Runtime::start(config.file.runtime.clone())?;
+        let components = Arc::new(Components { roles: Roles::new(&runtime)?, runtime });
+        let deployments = Arc::new(components.deployments(config)?);
+        let pipeline = Pipeline::new(PipelineParts {
+            guests: Guests::new(components.runtime.engine().clone()),
+            deployments,
+            registry: Arc::clone(&registry),
+            scheduler: Arc::clone(&scheduler),
+            default_model: config.default_model.clone(),
+            decode_limits: config.file.audio.decode_limits(),
+        });
+        Ok(Self { pipeline, registry, scheduler, components })
+    }
+}
+
+/// A server whose addresses are taken and whose model is loaded.
+pub struct Server {
+    /// What answers.
+    pub node: Node,
+    bound: Bound,
+    model: String,
+    /// Keeps the default model loaded.
+    _default_model: Lease,
+}
+
+impl Server {
+    /// Puts the node together, loads the default model and takes the addresses.
+    ///
+    /// # Errors
+    /// When any of it fails; nothing listens then.
+    pub async fn start(config: Config) -> Result<Self> {
+        let credentials = Credentials::new(&config.file.credentials)?;
+        let node = {
+            let config = config.clone();
+            tokio::task::spawn_blocking(move || Node::assemble(&config)).await??
+        };
+        let model = config.default_model;
+        let lease = node.registry.lease(&model, false).await?;
+        let bound = Gateway::bind(config.file.server, credentials).await?;
+        Ok(Self { node, bound, model, _default_model: lease })
+    }
+
+    /// The addresses that are listened on.
+    #[must_use]
+    pub fn addrs(&self) -> &[SocketAddr] {
+        self.bound.addrs()
+    }
+
+    /// Serves until `shutdown`, then drains.
+    pub async fn serve(self, shutdown: CancellationToken) -> DrainReport {
+        let app = HandlerApp::new(self.node.pipeline.clone(), self.model);
+        self.bound.serve(app, shutdown).await
+    }
+}
+
+/// Makes components ready for their roles.
+pub struct Components {
+    roles: Roles,
+    runtime: Runtime,
+}
+
+impl Components {
+    fn deployments(&self, config: &Config) -> Result<Deployments> {
+        let limits = &config.file.limits;
+        let first_party = self.tenant(&TenantConfig::default(), limits, None)?;
+        let mut tenants = HashMap::new();
+        for (name, tenant) in &config.file.tenants {
+            let id = TenantId::new(name)?;
+            let deployments = self
+                .tenant(tenant, limits, Some(&first_party))
+                .with_context(|| format!("tenant '{name}'"))?;
+            tenants.insert(id, deployments);
+        }
+        Ok(Deployments::new(first_party, tenants))
+    }
+
+    /// A tenant's deployments; roles that it does not set are shared with `base`.
+    fn tenant(
+        &self,
+        tenant: &TenantConfig,
+        limits: &RoleLimits,
+        base: Option<&TenantDeployments>,
+    ) -> Result<TenantDeployments> {
+        Ok(TenantDeployments {
+            handler: role(&tenant.handler, base.map(|b| &b.handler), || {
+                Source::new(&tenant.handler, auricle_first_party::HANDLER, &limits.handler)
+                    .parts(|file| self.roles.handler(&self.runtime, file))
+            })?,
+            chunker: role(&tenant.chunker, base.map(|b| &b.chunker), || {
+                self.chunker(tenant.chunker.as_ref(), &limits.chunker)
+            })?,
+            assigner: role(&tenant.speaker_assigner, base.map(|b| &b.assigner), || {
+                let limits = &limits.speaker_assigner;
+                let component = &tenant.speaker_assigner;
+                Source::new(component, auricle_first_party::SPEAKER_ASSIGNER, limits)
+                    .parts(|file| self.roles.assigner(&self.runtime, file))
+            })?,
+        })
+    }
+
+    /// The parts of a chunker's revision, for a deployment or a swap.
+    ///
+    /// # Errors
+    /// When the component cannot be read or does not fit its role.
+    pub fn chunker(
+        &self,
+        component: Option<&ComponentConfig>,
+        limits: &InstanceLimits,
+    ) -> Result<RevisionParts<auricle_capability::ChunkerComponent>> {
+        Source::new(&component.cloned(), auricle_first_party::CHUNKER, limits)
+            .parts(|file| self.roles.chunker(&self.runtime, file))
+    }
+}
+
+fn role<P>(
+    component: &Option<ComponentConfig>,
+    base: Option<&Arc<Deployment<P>>>,
+    parts: impl FnOnce() -> Result<RevisionParts<P>>,
+) -> Result<Arc<Deployment<P>>> {
+    match base {
+        Some(base) if component.is_none() => Ok(Arc::clone(base)),
+        _ => Ok(Arc::new(Deployment::new(parts()?))),
+    }
+}
+
+/// Where a component, its settings and its limits come from.
+struct Source<'a> {
+    path: Option<&'a Path>,
+    first_party: &'static [u8],
+    configuration: BTreeMap<String, String>,
+    limits: InstanceLimits,
+}
+
+impl<'a> Source<'a> {
+    fn new(
+        component: &'a Option<ComponentConfig>,
+        first_party: &'static [u8],
+        limits: &InstanceLimits,
+    ) -> Self {
+        let own_limits = component.as_ref().and_then(|component| component.limits.clone());
+        Self {
+            path: component.as_ref().and_then(|component| component.path.as_deref()),
+            first_party,
+            configuration: component.as_ref().map(|c| c.configuration.clone()).unwrap_or_default(),
+            limits: own_limits.unwrap_or_else(|| limits.clone()),
+        }
+    }
+
+    fn parts<P>(
+        self,
+        link: impl FnOnce(&ComponentFile<'_>) -> Result<P, RuntimeError>,
+    ) -> Result<RevisionParts<P>> {
+        let read;
+        let bytes = match self.path {
+            Some(path) => {
+                read = std::fs::read(path)
+                    .with_context(|| format!("the component {} cannot be read", path.display()))?;
+                read.as_slice()
+            }
+            None => self.first_party,
+        };
+        let file = ComponentFile::new(bytes);
+        let component = link(&file).with_context(|| match self.path {
+            Some(path) => format!("the component {} cannot be used", path.display()),
+            None => "a first-party component cannot be used".to_owned(),
+        })?;
+        Ok(RevisionParts {
+            digest: file.digest(),
+            configuration: self.configuration,
+            limits: self.limits,
+            component,
+        })
+    }
+}
+
+/// The models store as the registry asks it.
+struct StoreModels {
+    store: Store,
+}
+
+impl ModelSource for StoreModels {
+    fn find(&self, name: &str) -> Result<ModelFiles, ModelSourceError> {
+        let model = self.store.resolve(name).map_err(|error| match error {
+            ModelsError::Unknown { .. } | ModelsError::BadName { .. } => ModelSourceError::Unknown,
+            error => ModelSourceError::Missing { reason: error.to_string() },
+        })?;
+        Ok(ModelFiles {
+            name: model.reference,
+            path: model.path,
+            sha256: model.sha256,
+            word_timestamps: false,
+        })
+    }
+}

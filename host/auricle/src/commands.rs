@@ -1,0 +1,35 @@
+//! What each verb does.
+
+mod models;
+mod serve;
+mod transcribe;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::args::{Cli, Command};
+use crate::config::Config;
+use crate::logging;
+
+/// Runs what the command line says.
+///
+/// # Errors
+/// What `main` prints before it exits with code 1.
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    let default_log = match &cli.command {
+        Command::Serve(_) => "info,symphonia=warn",
+        Command::Transcribe(_) | Command::Models(_) => "warn",
+    };
+    logging::start(&cli.common, default_log)?;
+    let config = Config::resolve(&cli.common)?;
+    match cli.command {
+        Command::Serve(args) => runtime()?.block_on(serve::run(config.serve(&args)?)),
+        Command::Transcribe(args) => runtime()?.block_on(transcribe::run(config, args)),
+        Command::Models(command) => models::run(config, command),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

@@ -1,0 +1,185 @@
+//! `auricle transcribe`: the server's pipeline on files.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use auricle_audio::{DecodeLimits, Hint};
+use auricle_capability::{Event, RequestScope, Services};
+use auricle_speech::{
+    Clip, DecodeOptions, Language, Task, TenantId, TranscribeOptions, Transcript,
+};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::args::{Format, TranscribeArgs};
+use crate::assemble::Node;
+use crate::config::Config;
+
+/// The longest that one file may take.
+const FILE_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Exit code when some of several files could not be transcribed.
+const SOME_FAILED: u8 = 3;
+
+/// Transcribes every file; goes on after one that cannot be.
+pub(super) async fn run(mut config: Config, args: TranscribeArgs) -> Result<ExitCode> {
+    if args.model.is_some() {
+        config.set_model(args.model.clone());
+    }
+    if args.workers.is_some() {
+        config.set_workers(args.workers)?;
+    }
+    let options = options(&args)?;
+    if let Some(dir) = &args.output_dir {
+        std::fs::create_dir_all(dir)
+            .with_context(|| format!("the directory {} cannot be made", dir.display()))?;
+    }
+    let node = Arc::new(Node::assemble(&config)?);
+    let limits = config.file.audio.decode_limits();
+    let mut failed = 0;
+    for file in &args.files {
+        let outcome = transcribe(&node, file, &options, &limits, &args).await;
+        if let Err(error) = outcome {
+            eprintln!("{}: {error:#}", name(file));
+            failed += 1;
+        }
+    }
+    Ok(match failed {
+        0 => ExitCode::SUCCESS,
+        all if all == args.files.len() => ExitCode::FAILURE,
+        _ => ExitCode::from(SOME_FAILED),
+    })
+}
+
+fn options(args: &TranscribeArgs) -> Result<TranscribeOptions> {
+    let language = args.language.as_deref().map(str::parse::<Language>).transpose()?;
+    Ok(TranscribeOptions {
+        model: args.model.clone(),
+        language,
+        decode: DecodeOptions {
+            task: args.task.parse::<Task>()?,
+            prompt: args.prompt.clone(),
+            temperature: args.temperature,
+            beam_size: args.beam_size,
+            word_timestamps: args.word_timestamps,
+            ..DecodeOptions::default()
+        },
+        diarize: false,
+    })
+}
+
+async fn transcribe(
+    node: &Node,
+    file: &Path,
+    options: &TranscribeOptions,
+    limits: &DecodeLimits,
+    args: &TranscribeArgs,
+) -> Result<()> {
+    let (path, limits) = (file.to_owned(), limits.clone());
+    let clip = tokio::task::spawn_blocking(move || decode(&path, &limits)).await??;
+    let bar = progress_bar(file, args.quiet);
+    let began = Instant::now();
+    let transcript = recognise(node, clip, options.clone(), &bar).await;
+    bar.finish_and_clear();
+    let transcript = transcript?;
+    tracing::info!(
+        file = %name(file),
+        audio_secs = transcript.duration_secs,
+        secs = began.elapsed().as_secs_f64(),
+        "transcribed"
+    );
+    write(&render(&transcript, args.format, options.decode.task), file, args)
+}
+
+fn decode(path: &Path, limits: &DecodeLimits) -> Result<Clip> {
+    let never = || false;
+    let reader: Box<dyn Read + Send + Sync> = if is_stdin(path) {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(File::open(path).context("the file cannot be opened")?)
+    };
+    let file_name = path.file_name().and_then(|name| name.to_str());
+    let hint = Hint { file_name, content_type: None };
+    Ok(auricle_audio::decode(reader, hint, limits, &never)?)
+}
+
+async fn recognise(
+    node: &Node,
+    clip: Clip,
+    options: TranscribeOptions,
+    bar: &ProgressBar,
+) -> Result<Transcript> {
+    let scope = RequestScope {
+        tenant: TenantId::default_tenant(),
+        request_id: "transcribe".into(),
+        deadline: Instant::now() + FILE_DEADLINE,
+    };
+    let mut events = node.pipeline.transcribe(&scope, clip, options)?;
+    let mut segments = Vec::new();
+    while let Some(event) = events.next().await {
+        match event? {
+            Event::Language(_) => {}
+            Event::Segments(more) => segments.extend(more),
+            Event::Progress(share) => bar.set_position((f64::from(share) * 1000.0) as u64),
+            Event::Finished(summary) => {
+                return Ok(Transcript {
+                    language: summary.language,
+                    segments,
+                    speakers: summary.speakers,
+                    duration_secs: summary.duration_secs,
+                });
+            }
+        }
+    }
+    bail!("the transcription ended early")
+}
+
+fn progress_bar(file: &Path, quiet: bool) -> ProgressBar {
+    if quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(1000).with_message(name(file));
+    let style = ProgressStyle::with_template("{msg:30!} {bar:40} {percent:>3} % {elapsed} left {eta}");
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn render(transcript: &Transcript, format: Format, task: Task) -> String {
+    match format {
+        Format::Text => auricle_formats::text(transcript),
+        Format::Json => auricle_formats::json(transcript),
+        Format::VerboseJson => auricle_formats::verbose_json(transcript, task),
+        Format::Srt => auricle_formats::srt(transcript),
+        Format::Vtt => auricle_formats::vtt(transcript),
+    }
+}
+
+fn write(text: &str, file: &Path, args: &TranscribeArgs) -> Result<()> {
+    let Some(dir) = &args.output_dir else {
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        if !text.ends_with('\n') {
+            out.write_all(b"\n")?;
+        }
+        return Ok(());
+    };
+    let stem = if is_stdin(file) { OsStr::new("stdin") } else { file.file_stem().unwrap_or_default() };
+    let mut path: PathBuf = dir.join(stem);
+    path.add_extension(args.format.extension());
+    std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn name(path: &Path) -> String {
+    if is_stdin(path) { "standard input".into() } else { path.display().to_string() }
+}

@@ -1,0 +1,257 @@
+//! The configuration file, and what it and the command line resolve to.
+//!
+//! A key that is not known is an error: a typing mistake must not be a limit that is not there.
+//! Flags win over variables, those over the file, the file over the defaults.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use auricle_audio::DecodeLimits;
+use auricle_gateway::GatewayConfig;
+use auricle_models::StoreDirs;
+use auricle_runtime::{InstanceLimits, RuntimeConfig};
+use auricle_tenancy::CredentialConfig;
+use etcetera::BaseStrategy;
+use serde::Deserialize;
+
+use crate::args::{Common, ServeArgs};
+
+/// The model of requests that name none, when nobody says otherwise.
+pub const DEFAULT_MODEL: &str = "base";
+
+/// The configuration file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FileConfig {
+    /// Listening, connections, requests, WebSockets, CORS.
+    pub server: GatewayConfig,
+    /// Who may come in.
+    pub credentials: CredentialConfig,
+    /// Models and the device.
+    pub models: ModelsConfig,
+    /// Bounds on audio.
+    pub audio: AudioConfig,
+    /// The WebAssembly runtime.
+    pub runtime: RuntimeConfig,
+    /// Limits of the first-party components, and of tenants' that name none.
+    pub limits: RoleLimits,
+    /// Components of tenants, by the tenant's name.
+    pub tenants: BTreeMap<String, TenantConfig>,
+}
+
+/// Models and the device.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelsConfig {
+    /// Directory of installed models.
+    pub dir: Option<PathBuf>,
+    /// Model of requests that name none. Default `base`.
+    pub default: Option<String>,
+    /// Base URL of the model hub.
+    pub hub_url: Option<String>,
+    /// Threads that compute. Default: one per core.
+    pub workers: Option<usize>,
+    /// Seconds after which an unused model other than the default is unloaded. Default 300.
+    pub idle_unload_secs: u64,
+    /// Seconds after which an idle worker gives its working memory back. Default 10.
+    pub idle_state_secs: u64,
+    /// Megabytes of weights that may be loaded at once. Default 8,192.
+    pub memory_mb: u64,
+    /// Minutes of audio that may wait for the device, over all tenants. Default 240.
+    pub max_queued_minutes: u64,
+    /// Minutes of audio of one tenant that may wait for the device. Default 120.
+    pub max_tenant_queued_minutes: u64,
+}
+
+impl Default for ModelsConfig {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            default: None,
+            hub_url: None,
+            workers: None,
+            idle_unload_secs: 300,
+            idle_state_secs: 10,
+            memory_mb: 8_192,
+            max_queued_minutes: 240,
+            max_tenant_queued_minutes: 120,
+        }
+    }
+}
+
+/// Bounds on audio.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AudioConfig {
+    /// Minutes of audio in one file. Default 240.
+    pub max_minutes: u64,
+}
+
+impl Default for AudioConfig {
+    fn default() -> Self {
+        Self { max_minutes: 240 }
+    }
+}
+
+impl AudioConfig {
+    /// As the decoder takes it.
+    #[must_use]
+    pub fn decode_limits(&self) -> DecodeLimits {
+        DecodeLimits {
+            max_duration: Duration::from_secs(self.max_minutes.saturating_mul(60)),
+            ..DecodeLimits::default()
+        }
+    }
+}
+
+/// Limits of an instance, by role.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RoleLimits {
+    /// Of a handler.
+    pub handler: InstanceLimits,
+    /// Of a chunker.
+    pub chunker: InstanceLimits,
+    /// Of a speaker-assigner.
+    pub speaker_assigner: InstanceLimits,
+}
+
+/// A tenant's components; a role without one is served by the first-party component.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TenantConfig {
+    /// Answers requests.
+    pub handler: Option<ComponentConfig>,
+    /// Cuts clips.
+    pub chunker: Option<ComponentConfig>,
+    /// Gives segments their speakers.
+    pub speaker_assigner: Option<ComponentConfig>,
+}
+
+/// A component and its settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComponentConfig {
+    /// The `.wasm` file; the first-party component without one.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
+    /// What the component reads through `auricle:runtime/configuration`.
+    #[serde(default)]
+    pub configuration: BTreeMap<String, String>,
+    /// What one instance may use; those of the role without them.
+    #[serde(default)]
+    pub limits: Option<InstanceLimits>,
+}
+
+/// Everything, resolved.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file, with what flags and variables put in its place.
+    pub file: FileConfig,
+    /// Directories of the models store.
+    pub store: StoreDirs,
+    /// The model of requests that name none.
+    pub default_model: String,
+    /// Threads that compute.
+    pub workers: usize,
+}
+
+impl Config {
+    /// Reads the file and puts flags and variables over it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, has an unknown key or a value out of range.
+    pub fn resolve(common: &Common) -> Result<Self> {
+        let mut file = match &common.config {
+            Some(path) => read(path)?,
+            None => FileConfig::default(),
+        };
+        let data_dir = match &common.data_dir {
+            Some(dir) => dir.clone(),
+            None => etcetera::choose_base_strategy()
+                .context("no home directory: give --data-dir")?
+                .data_dir()
+                .join("auricle"),
+        };
+        file.runtime.cache_dir = Some(data_dir.join("components"));
+        let mut store = StoreDirs::from_env().context("give --models-dir and AURICLE_CACHE_DIR")?;
+        if let Some(dir) = common.models_dir.clone().or_else(|| file.models.dir.clone()) {
+            store.models = dir;
+        }
+        if store.hub_url.is_none() {
+            store.hub_url.clone_from(&file.models.hub_url);
+        }
+        let default_model = file.models.default.clone();
+        let workers = file.models.workers;
+        let mut config = Self { file, store, default_model: DEFAULT_MODEL.into(), workers: 1 };
+        config.set_model(default_model);
+        config.set_workers(workers)?;
+        Ok(config)
+    }
+
+    /// Puts the flags of `serve` over the file.
+    ///
+    /// # Errors
+    /// When a value is out of range.
+    pub fn serve(mut self, args: &ServeArgs) -> Result<Self> {
+        if !args.listen.is_empty() {
+            self.file.server.listen.clone_from(&args.listen);
+        }
+        self.file.server.insecure |= args.insecure;
+        if args.model.is_some() {
+            self.set_model(args.model.clone());
+        }
+        if args.workers.is_some() {
+            self.set_workers(args.workers)?;
+        }
+        Ok(self)
+    }
+
+    /// Sets the default model: `name`, else `WHISPER_MODEL`, else [`DEFAULT_MODEL`].
+    pub fn set_model(&mut self, name: Option<String>) {
+        let alias = || std::env::var("WHISPER_MODEL").ok().filter(|name| !name.is_empty());
+        self.default_model = name.or_else(alias).unwrap_or_else(|| DEFAULT_MODEL.to_owned());
+    }
+
+    /// Sets the number of workers; one per core without a number.
+    ///
+    /// # Errors
+    /// When the number is 0 or over 256.
+    pub fn set_workers(&mut self, workers: Option<usize>) -> Result<()> {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers = workers.unwrap_or_else(cores);
+        if !(1..=256).contains(&workers) {
+            bail!("workers must be from 1 to 256");
+        }
+        self.workers = workers;
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<FileConfig> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("the configuration {} cannot be read", path.display()))?;
+    toml::from_str(&text)
+        .with_context(|| format!("the configuration {} has an error", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        let error = toml::from_str::<FileConfig>("[server.limits]\nmax_boddy_bytes = 1").unwrap_err();
+        assert!(error.to_string().contains("max_boddy_bytes"), "{error}");
+    }
+
+    #[test]
+    fn every_table_of_the_documented_example_is_read() {
+        let text = include_str!("../../../docs/auricle.example.toml");
+        let config: FileConfig = toml::from_str(text).unwrap();
+        assert!(config.tenants.contains_key("acme"));
+    }
+}

@@ -1,0 +1,327 @@
+//! One instance per request or session, and how it ends.
+//!
+//! Every call makes a fresh store and instance and drops them when it is over, whatever the outcome:
+//! nothing of one request is there for the next. A call ends at its CPU budget, at the request's
+//! deadline, or when its future is dropped, which also ends everything that its handles held.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use auricle_runtime::{GuestData, GuestFailure, Revision, metered, new_store};
+use auricle_speech::{Clip, MAX_CHUNK_SAMPLES, Segment, Span, Turn};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use wasmtime::component::Resource;
+use wasmtime::{Engine, Store};
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+
+use crate::bindings::assigner::SpeakerAssignerRole;
+use crate::bindings::live::exports::auricle::http::websocket_handler::Upgrade;
+use crate::convert::{segment_from_wit, segment_to_wit, span_from_wit, turn_to_wit};
+use crate::roles::{AssignerComponent, ChunkerComponent, HandlerComponent};
+use crate::services::{RequestScope, Services, Socket};
+use crate::source::SourceFailure;
+use crate::state::GuestState;
+use crate::websocket::HostSocket;
+
+/// A request's body on its way to a guest.
+pub type RequestBody = UnsyncBoxBody<Bytes, SourceFailure>;
+
+/// A response's body on its way from a guest. Dropping it ends the guest.
+pub type ResponseBody = UnsyncBoxBody<Bytes, GuestBodyError>;
+
+/// A guest ended before it had written the whole body.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the component ended before it had written the whole body")]
+pub struct GuestBodyError;
+
+type WasiBody = UnsyncBoxBody<Bytes, wasmtime_wasi_http::Error>;
+
+/// Spans that a chunker may answer with: more than 24 h in chunks of a second.
+const MAX_SPANS: usize = 100_000;
+
+/// The request that asked for a WebSocket.
+#[derive(Clone, Debug)]
+pub struct UpgradeRequest {
+    /// Path and query.
+    pub path_with_query: String,
+    /// Header names in lower case, with values that are UTF-8.
+    pub headers: Vec<(String, String)>,
+}
+
+/// Calls guests.
+#[derive(Clone)]
+pub struct Guests {
+    engine: Engine,
+}
+
+impl Guests {
+    /// Calls guests on `engine`, the one they were compiled for.
+    #[must_use]
+    pub fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+
+    /// Has a handler answer an HTTP request.
+    ///
+    /// The response comes as soon as the guest sets it; the guest goes on to write the body, and
+    /// ends with it.
+    ///
+    /// # Errors
+    /// [`GuestFailure`] when the guest ends without a response.
+    pub async fn http(
+        &self,
+        revision: Arc<Revision<HandlerComponent>>,
+        scope: RequestScope,
+        services: Arc<dyn Services>,
+        request: Request<RequestBody>,
+    ) -> Result<Response<ResponseBody>, GuestFailure> {
+        let (sender, response) = oneshot::channel();
+        let store = self.store("handler", &revision, &scope, Some(services));
+        let deadline = scope.deadline;
+        let task = AbortOnDrop(tokio::spawn(run_http(store, revision, deadline, request, sender)));
+        match response.await {
+            Ok(Ok(response)) => {
+                Ok(response.map(|body| UnsyncBoxBody::new(GuardedBody { body, _task: task })))
+            }
+            Ok(Err(code)) => Err(GuestFailure::ContractBroken(format!("answered with {code:?}"))),
+            Err(_) => Err(task.join().await.err().unwrap_or_else(|| {
+                GuestFailure::ContractBroken("ended without a response".into())
+            })),
+        }
+    }
+
+    /// Has a handler serve a WebSocket connection to its end.
+    ///
+    /// # Errors
+    /// [`GuestFailure`] when the guest fails; [`GuestFailure::ContractBroken`] when it does not serve
+    /// WebSockets.
+    pub async fn websocket(
+        &self,
+        revision: &Revision<HandlerComponent>,
+        scope: RequestScope,
+        services: Arc<dyn Services>,
+        request: UpgradeRequest,
+        socket: Socket,
+    ) -> Result<(), GuestFailure> {
+        let Some(live) = &revision.component.live else {
+            return Err(GuestFailure::ContractBroken("serves no WebSockets".into()));
+        };
+        let mut store = self.store("handler", revision, &scope, Some(services));
+        let upgrade =
+            Upgrade { path_with_query: request.path_with_query, headers: request.headers };
+        run(&mut store, scope.deadline, async |store| {
+            let socket = store.data_mut().table.push(HostSocket::new(socket))?;
+            let guest = live.instantiate_async(&mut *store).await?;
+            guest.auricle_http_websocket_handler().call_handle(store, &upgrade, socket).await
+        })
+        .await
+    }
+
+    /// Has a chunker cut a clip, and checks the result.
+    ///
+    /// # Errors
+    /// [`GuestFailure`]; [`GuestFailure::ContractBroken`] when a span is empty, too long, out of
+    /// order or beyond the clip.
+    pub async fn split(
+        &self,
+        revision: &Revision<ChunkerComponent>,
+        scope: &RequestScope,
+        clip: &Clip,
+    ) -> Result<Vec<Span>, GuestFailure> {
+        let mut store = self.store("chunker", revision, scope, None);
+        let spans = run(&mut store, scope.deadline, async |store| {
+            let handle = store.data_mut().table.push(clip.clone())?;
+            let guest = revision.component.0.instantiate_async(&mut *store).await?;
+            let borrowed = Resource::new_borrow(handle.rep());
+            guest.auricle_pipeline_chunker().call_split(store, borrowed, MAX_CHUNK_SAMPLES).await
+        })
+        .await?
+        .map_err(|error| GuestFailure::ContractBroken(format!("refused the clip: {error:?}")))?;
+        check_spans(spans.into_iter().map(span_from_wit).collect(), clip)
+    }
+
+    /// Makes the speaker-assigner of one request ready.
+    ///
+    /// # Errors
+    /// [`GuestFailure`] when it cannot be instantiated.
+    pub async fn assigner(
+        &self,
+        revision: &Revision<AssignerComponent>,
+        scope: &RequestScope,
+    ) -> Result<Assigner, GuestFailure> {
+        let mut store = self.store("speaker-assigner", revision, scope, None);
+        let guest = run(&mut store, scope.deadline, async |store| {
+            revision.component.0.instantiate_async(store).await
+        })
+        .await?;
+        Ok(Assigner { store, guest, deadline: scope.deadline })
+    }
+
+    fn store<P>(
+        &self,
+        role: &'static str,
+        revision: &Revision<P>,
+        scope: &RequestScope,
+        services: Option<Arc<dyn Services>>,
+    ) -> Store<GuestState> {
+        let configuration = Arc::clone(&revision.configuration);
+        let state =
+            GuestState::new(role, scope.clone(), configuration, &revision.limits, services);
+        new_store(&self.engine, state, &revision.limits)
+    }
+}
+
+/// The speaker-assigner of one request: called for every batch of segments.
+pub struct Assigner {
+    store: Store<GuestState>,
+    guest: SpeakerAssignerRole,
+    deadline: Instant,
+}
+
+impl Assigner {
+    /// Gives `segments` their speakers.
+    ///
+    /// # Errors
+    /// [`GuestFailure`]; the assigner cannot be used after it.
+    pub async fn assign(
+        &mut self,
+        segments: Vec<Segment>,
+        turns: &[Turn],
+    ) -> Result<Vec<Segment>, GuestFailure> {
+        let segments: Vec<_> = segments.into_iter().map(segment_to_wit).collect();
+        let turns: Vec<_> = turns.iter().cloned().map(turn_to_wit).collect();
+        let guest = &self.guest;
+        let assigned = run(&mut self.store, self.deadline, async |store| {
+            guest.auricle_pipeline_speaker_assigner().call_assign(store, &segments, &turns).await
+        })
+        .await?
+        .map_err(|error| GuestFailure::ContractBroken(format!("refused segments: {error:?}")))?;
+        Ok(assigned.into_iter().map(segment_from_wit).collect())
+    }
+}
+
+/// Runs `work` on a store within the CPU budget and until `deadline`, and says how it failed.
+async fn run<R>(
+    store: &mut Store<GuestState>,
+    deadline: Instant,
+    work: impl AsyncFnOnce(&mut Store<GuestState>) -> wasmtime::Result<R>,
+) -> Result<R, GuestFailure> {
+    let meter = Arc::clone(store.data().cpu_meter());
+    let left = deadline.saturating_duration_since(Instant::now());
+    let outcome = tokio::time::timeout(left, metered(&meter, work(store))).await;
+    match outcome {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(error)) => Err(GuestFailure::from_error(&error, store.data_mut().limit_state())),
+        Err(_) => Err(GuestFailure::DeadlineExceeded),
+    }
+}
+
+async fn run_http(
+    mut store: Store<GuestState>,
+    revision: Arc<Revision<HandlerComponent>>,
+    deadline: Instant,
+    request: Request<RequestBody>,
+    sender: oneshot::Sender<Result<Response<WasiBody>, ErrorCode>>,
+) -> Result<(), GuestFailure> {
+    let outcome = run(&mut store, deadline, async |store| {
+        let mut view = store.data_mut().http();
+        let request = request.map(|body| body.map_err(wasi_error).boxed_unsync());
+        let request = view.new_incoming_request(Scheme::Http, request)?;
+        let response = view.new_response_outparam(sender)?;
+        let guest = revision.component.http.instantiate_async(&mut *store).await?;
+        guest.wasi_http_incoming_handler().call_handle(store, request, response).await
+    })
+    .await;
+    if let Err(failure) = &outcome {
+        let (tenant, id) = (&store.data().scope.tenant, &store.data().scope.request_id);
+        tracing::warn!(%tenant, request_id = %id, kind = failure.kind(), error = %failure, "the handler failed");
+    }
+    outcome
+}
+
+/// What a failed body looks like to `wasi:http`; [`SourceFailure::from_error`] reads it back.
+fn wasi_error(failure: SourceFailure) -> wasmtime_wasi_http::Error {
+    match failure {
+        SourceFailure::TooLarge => wasmtime_wasi_http::Error::HttpRequestBodySize(None),
+        SourceFailure::TimedOut => wasmtime_wasi_http::Error::ConnectionReadTimeout,
+        SourceFailure::Disconnected => wasmtime_wasi_http::Error::ConnectionTerminated,
+    }
+}
+
+fn check_spans(spans: Vec<Span>, clip: &Clip) -> Result<Vec<Span>, GuestFailure> {
+    let broken = |text: &str| Err(GuestFailure::ContractBroken(text.to_owned()));
+    if spans.len() > MAX_SPANS {
+        return broken("more spans than a clip can have");
+    }
+    let mut end = 0;
+    for span in &spans {
+        if span.is_empty() {
+            return broken("an empty span");
+        }
+        if span.len_samples() > MAX_CHUNK_SAMPLES {
+            return broken("a span longer than 30 s");
+        }
+        if span.start < end {
+            return broken("spans that overlap or are out of order");
+        }
+        if span.end > clip.len_samples() {
+            return broken("a span beyond the end of the clip");
+        }
+        end = span.end;
+    }
+    Ok(spans)
+}
+
+/// A task that ends with its handle.
+struct AbortOnDrop(JoinHandle<Result<(), GuestFailure>>);
+
+impl AbortOnDrop {
+    async fn join(mut self) -> Result<(), GuestFailure> {
+        match (&mut self.0).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::error!(%error, "a request's task failed");
+                Err(GuestFailure::Trapped("the request's task failed".into()))
+            }
+        }
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A response body that keeps its guest running, and ends it when it is dropped.
+struct GuardedBody {
+    body: WasiBody,
+    _task: AbortOnDrop,
+}
+
+impl http_body::Body for GuardedBody {
+    type Data = Bytes;
+    type Error = GuestBodyError;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, GuestBodyError>>> {
+        let frame = std::pin::Pin::new(&mut self.body).poll_frame(context);
+        frame.map(|frame| frame.map(|result| result.map_err(|_| GuestBodyError)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,95 @@
+//! `auricle:audio/decoding`: an audio file becomes a clip.
+//!
+//! The bytes go from the connection to the decoder through a bounded channel; the guest holds a
+//! handle at either end. Decoding runs on a blocking thread, as many at once as there are cores, so
+//! that a decoder never stalls the executor.
+
+use std::sync::{Arc, LazyLock};
+
+use auricle_audio::{AudioError, DecodeLimits, Hint};
+use auricle_speech::Clip;
+use tokio::sync::Semaphore;
+use wasmtime::component::Resource;
+use wasmtime_wasi::p2::DynInputStream;
+
+use crate::bindings::imports::auricle::audio::decoding::{
+    DecodeError, Hint as GuestHint, Host, SourceFailure as GuestSourceFailure,
+};
+use crate::source::{SourceFailure, bridge};
+use crate::state::GuestState;
+
+/// Decoders that run at once: one per core, since each keeps one busy.
+static DECODERS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Arc::new(Semaphore::new(cores))
+});
+
+impl Host for GuestState {
+    async fn decode(
+        &mut self,
+        source: Resource<DynInputStream>,
+        hint: GuestHint,
+    ) -> wasmtime::Result<Result<Resource<Clip>, DecodeError>> {
+        let stream = self.table.delete(source)?;
+        let limits = self.services()?.decode_limits();
+        match decode(stream, hint, limits).await {
+            Ok(clip) => Ok(Ok(self.table.push(clip)?)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+async fn decode(
+    stream: DynInputStream,
+    hint: GuestHint,
+    limits: DecodeLimits,
+) -> Result<Clip, DecodeError> {
+    let permit = Arc::clone(&DECODERS).acquire_owned().await.map_err(|_| DecodeError::Other(None))?;
+    let (pump, reader) = bridge(stream);
+    let decoder = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        let hint =
+            Hint { file_name: hint.file_name.as_deref(), content_type: hint.content_type.as_deref() };
+        // A dropped request closes the channel, which ends the read: no other flag is needed.
+        auricle_audio::decode(Box::new(reader), hint, &limits, &|| false)
+    });
+    let (pumped, decoded) = tokio::join!(pump, decoder);
+    if let Err(failure) = pumped {
+        return Err(DecodeError::Source(failure.into()));
+    }
+    match decoded {
+        Ok(result) => result.map_err(DecodeError::from),
+        Err(error) => {
+            tracing::error!(%error, "the decoder's thread failed");
+            Err(DecodeError::Other(None))
+        }
+    }
+}
+
+impl From<SourceFailure> for GuestSourceFailure {
+    fn from(failure: SourceFailure) -> Self {
+        match failure {
+            SourceFailure::TooLarge => Self::TooLarge,
+            SourceFailure::TimedOut => Self::TimedOut,
+            SourceFailure::Disconnected => Self::Disconnected,
+        }
+    }
+}
+
+impl From<AudioError> for DecodeError {
+    fn from(error: AudioError) -> Self {
+        let text = error.to_string();
+        match error {
+            AudioError::Empty => Self::Empty,
+            AudioError::TooLong { max_secs } => Self::TooLong(max_secs as u32),
+            AudioError::NotAudio { .. } | AudioError::Unsupported { .. } => Self::Unsupported(text),
+            AudioError::Undecodable { .. }
+            | AudioError::TooManyChannels { .. }
+            | AudioError::BadRate { .. } => Self::Undecodable(text),
+            _ => {
+                tracing::warn!(error = %text, "audio was not decoded");
+                Self::Other(None)
+            }
+        }
+    }
+}

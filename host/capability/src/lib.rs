@@ -1,0 +1,37 @@
+//! The host side of every WIT interface, and the calls into each role.
+//!
+//! One file per interface; each owns what its resources hold and drops it with the store. What the
+//! interfaces rest on (the pipeline, the models) comes in through the traits of [`services`], so
+//! that nothing here knows an engine. A refusal is a WIT error; a trap is for host bugs and bad
+//! handles.
+//!
+//! # Layout
+//! - [`services`]: what the pipeline gives to guests.
+//! - [`roles`]: components linked and checked against the world of their role.
+//! - [`call`]: one instance per request or session, and how it ends.
+//! - [`state`]: what a store holds.
+//! - the rest: one interface each.
+
+mod bindings;
+pub mod call;
+mod clips;
+mod configuration;
+mod convert;
+mod decoding;
+mod log;
+mod multipart;
+mod recognition;
+mod recording;
+pub mod roles;
+pub mod services;
+pub mod source;
+pub mod state;
+mod transcriber;
+mod websocket;
+
+pub use call::{Assigner, Guests, RequestBody, ResponseBody, UpgradeRequest};
+pub use roles::{AssignerComponent, ChunkerComponent, ComponentFile, HandlerComponent, Roles};
+pub use services::{
+    Event, Events, Message, RequestScope, Services, Socket, SocketError, SpeechError, Summary,
+};
+pub use source::SourceFailure;

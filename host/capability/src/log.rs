@@ -1,0 +1,80 @@
+//! `auricle:runtime/log`: a guest's lines in the operator's log.
+
+use auricle_runtime::GuestData;
+
+use crate::bindings::imports::auricle::runtime::log::{Host, Level};
+use crate::services::RequestScope;
+use crate::state::GuestState;
+
+/// Bytes of one line; the rest is cut.
+const MAX_LINE_BYTES: usize = 4_096;
+
+/// Lines of one instance; the rest is counted and left out.
+const MAX_LINES: u64 = 1_000;
+
+/// Counts an instance's lines and labels them.
+pub(crate) struct LogLines {
+    role: &'static str,
+    tenant: String,
+    request_id: std::sync::Arc<str>,
+    written: u64,
+}
+
+impl LogLines {
+    pub(crate) fn new(role: &'static str, scope: &RequestScope) -> Self {
+        let tenant = scope.tenant.as_str().to_owned();
+        Self { role, tenant, request_id: scope.request_id.clone(), written: 0 }
+    }
+
+    /// Lines that were left out.
+    fn left_out(&self) -> u64 {
+        self.written.saturating_sub(MAX_LINES)
+    }
+
+    fn write(&mut self, level: Level, message: &str) {
+        self.written += 1;
+        if self.written > MAX_LINES {
+            return;
+        }
+        let message = message.get(..message.floor_char_boundary(MAX_LINE_BYTES)).unwrap_or(message);
+        let (tenant, component, request_id) = (&self.tenant, self.role, &self.request_id);
+        match level {
+            Level::Error => tracing::error!(target: "auricle::guest", %tenant, component, %request_id, "{message}"),
+            Level::Warn => tracing::warn!(target: "auricle::guest", %tenant, component, %request_id, "{message}"),
+            Level::Info => tracing::info!(target: "auricle::guest", %tenant, component, %request_id, "{message}"),
+            Level::Debug => tracing::debug!(target: "auricle::guest", %tenant, component, %request_id, "{message}"),
+        }
+    }
+}
+
+impl Host for GuestState {
+    fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        self.log.write(level, &message);
+        Ok(())
+    }
+}
+
+impl Drop for GuestState {
+    fn drop(&mut self) {
+        let left_out = self.log.left_out();
+        if left_out > 0 {
+            tracing::warn!(
+                target: "auricle::guest",
+                tenant = %self.log.tenant,
+                component = self.log.role,
+                left_out,
+                "log lines over the limit of {MAX_LINES} were left out"
+            );
+        }
+        let peak_memory_bytes = self.limit_state().peak_memory_bytes();
+        tracing::debug!(
+            target: "auricle::usage",
+            tenant = %self.log.tenant,
+            component = self.log.role,
+            request_id = %self.log.request_id,
+            cpu_us = self.cpu_meter().used().as_micros() as u64,
+            peak_memory_bytes,
+            "instance dropped"
+        );
+    }
+}

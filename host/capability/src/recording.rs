@@ -1,0 +1,54 @@
+//! `auricle:audio/recording`: live audio that is still arriving.
+
+use auricle_audio::PcmRecorder;
+use auricle_speech::{Clip, SAMPLE_RATE};
+use wasmtime::component::Resource;
+
+use crate::bindings::imports::auricle::audio::recording::{Host, HostRecorder, RecordError};
+use crate::state::GuestState;
+
+/// Samples that a recorder holds: 600 s.
+const MAX_SAMPLES: usize = 600 * SAMPLE_RATE as usize;
+
+impl Host for GuestState {}
+
+impl HostRecorder for GuestState {
+    fn new(&mut self) -> wasmtime::Result<Resource<PcmRecorder>> {
+        let limits = self.services()?.decode_limits();
+        let recorder = PcmRecorder::new(SAMPLE_RATE, &limits).map_err(wasmtime::Error::new)?;
+        Ok(self.table.push(recorder)?)
+    }
+
+    fn append(
+        &mut self,
+        recorder: Resource<PcmRecorder>,
+        pcm: Vec<u8>,
+    ) -> wasmtime::Result<Result<(), RecordError>> {
+        let recorder = self.table.get_mut(&recorder)?;
+        if recorder.samples().len() + pcm.len() / 2 > MAX_SAMPLES {
+            return Ok(Err(RecordError::Full));
+        }
+        Ok(recorder.append(&pcm).map_err(|error| RecordError::Other(Some(error.to_string()))))
+    }
+
+    fn length(&mut self, recorder: Resource<PcmRecorder>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&recorder)?.samples().len() as u64)
+    }
+
+    fn take(
+        &mut self,
+        recorder: Resource<PcmRecorder>,
+        samples: u64,
+    ) -> wasmtime::Result<Resource<Clip>> {
+        let recorder = self.table.get_mut(&recorder)?;
+        let count = recorder.samples().len().min(usize::try_from(samples).unwrap_or(usize::MAX));
+        let clip = Clip::new(recorder.samples().get(..count).unwrap_or_default().to_vec());
+        recorder.discard_front(count);
+        Ok(self.table.push(clip)?)
+    }
+
+    fn drop(&mut self, recorder: Resource<PcmRecorder>) -> wasmtime::Result<()> {
+        self.table.delete(recorder)?;
+        Ok(())
+    }
+}

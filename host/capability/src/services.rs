@@ -1,0 +1,185 @@
+//! What the pipeline gives to guests, as traits.
+//!
+//! The handler guest drives the pipeline, and the pipeline calls the other guests: a circle that
+//! these traits cut. The pipeline implements [`Services`]; the assembly plugs it in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use auricle_speech::{Clip, Language, LanguageScore, Segment, TenantId, TranscribeOptions};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+
+/// Whose request a guest works on, and until when.
+#[derive(Clone, Debug)]
+pub struct RequestScope {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The request's id, as in the log and the `x-request-id` header.
+    pub request_id: Arc<str>,
+    /// When the host stops working on the request.
+    pub deadline: Instant,
+}
+
+/// What a handler guest may ask of the host beside plain HTTP.
+pub trait Services: Send + Sync + 'static {
+    /// Starts to transcribe a clip; the events arrive as the work goes on. Dropping the events
+    /// cancels it.
+    ///
+    /// # Errors
+    /// [`SpeechError`] for what can be refused at once: an option outside its range, a model that is
+    /// not there.
+    fn transcribe(
+        &self,
+        scope: &RequestScope,
+        clip: Clip,
+        options: TranscribeOptions,
+    ) -> Result<Events, SpeechError>;
+
+    /// Scores all languages on the first 30 s of a clip, best first.
+    fn detect_language(
+        &self,
+        scope: &RequestScope,
+        clip: Clip,
+        model: Option<String>,
+    ) -> BoxFuture<'static, Result<Vec<LanguageScore>, SpeechError>>;
+
+    /// The bounds on audio that is decoded.
+    fn decode_limits(&self) -> auricle_audio::DecodeLimits;
+}
+
+/// Something that happened to a transcription.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The language is known.
+    Language(Language),
+    /// Further segments, in order of time.
+    Segments(Vec<Segment>),
+    /// The share of the clip that is done, 0.0..=1.0, never falling.
+    Progress(f32),
+    /// The end; nothing follows.
+    Finished(Summary),
+}
+
+/// What a finished transcription is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// The spoken language.
+    pub language: Language,
+    /// Speakers in order of first appearance.
+    pub speakers: Vec<String>,
+    /// Length of the clip in seconds.
+    pub duration_secs: f64,
+}
+
+/// The events of one transcription. Dropping them cancels the work.
+pub struct Events {
+    receiver: mpsc::Receiver<Result<Event, SpeechError>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Events {
+    /// Events that `task` sends through the other end of `receiver`.
+    #[must_use]
+    pub fn new(
+        receiver: mpsc::Receiver<Result<Event, SpeechError>>,
+        task: tokio::task::JoinHandle<()>,
+    ) -> Self {
+        Self { receiver, task }
+    }
+
+    /// The next event; `None` after the end. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Result<Event, SpeechError>> {
+        self.receiver.recv().await
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Why the models did not do their work. The texts are fit to be shown to the client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpeechError {
+    /// There is no such model.
+    #[error("unknown model '{0}': see the list of models")]
+    UnknownModel(String),
+    /// Whisper does not know the language.
+    #[error("unknown language '{0}': use a code such as 'en' or 'de'")]
+    UnknownLanguage(String),
+    /// An option is outside its range.
+    #[error("{0}")]
+    InvalidOption(String),
+    /// What was asked for is not to be had on this server.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The device's queue is full.
+    #[error("the server is busy: try again in {retry_after_secs} s")]
+    Overloaded {
+        /// When to try again.
+        retry_after_secs: u32,
+    },
+    /// The tenant has more queued than it may.
+    #[error("too much is queued already: try again in {retry_after_secs} s")]
+    OverLimit {
+        /// When to try again.
+        retry_after_secs: u32,
+    },
+    /// The request took longer than it may.
+    #[error("the request took too long")]
+    DeadlineExceeded,
+    /// The chunker or the speaker-assigner failed; the log says how.
+    #[error("a component of this deployment failed")]
+    ComponentFailed,
+    /// The host failed; the log says how.
+    #[error("the server failed")]
+    Internal,
+}
+
+/// One WebSocket message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// UTF-8 text.
+    Text(String),
+    /// Bytes.
+    Binary(Bytes),
+}
+
+/// Why a WebSocket cannot be used any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SocketError {
+    /// The client closed it, or it broke.
+    #[error("the connection is closed")]
+    Closed,
+    /// The message is larger than a client may be sent.
+    #[error("the message is too large")]
+    TooLarge,
+}
+
+/// The two ends of an open WebSocket, as the gateway gives them.
+pub struct Socket {
+    /// Messages from the client; must be cancel-safe.
+    pub receiver: Box<dyn SocketReceiver>,
+    /// Messages to the client.
+    pub sender: Box<dyn SocketSender>,
+}
+
+/// Receives messages.
+pub trait SocketReceiver: Send {
+    /// The next message; `None` when the client will send no more. Cancel-safe.
+    fn receive(&mut self) -> BoxFuture<'_, Result<Option<Message>, SocketError>>;
+}
+
+/// Sends messages.
+pub trait SocketSender: Send {
+    /// Sends a message; waits while the client is slow.
+    fn send(&mut self, message: Message) -> BoxFuture<'_, Result<(), SocketError>>;
+}
+
+/// A deployment's settings.
+pub type Configuration = Arc<BTreeMap<String, String>>;

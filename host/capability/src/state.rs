@@ -1,0 +1,120 @@
+//! What a store holds: one instance's view of the host.
+
+use std::sync::Arc;
+
+use auricle_runtime::{CpuMeter, GuestData, InstanceLimits, LimitState};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
+
+use crate::log::LogLines;
+use crate::services::{Configuration, RequestScope, Services};
+
+/// Bytes of randomness that a guest may ask for in one call.
+const MAX_RANDOM_BYTES: u64 = 64 << 10;
+
+/// Bytes that one set of HTTP fields of a guest may take.
+const MAX_FIELD_BYTES: usize = 64 << 10;
+
+/// The data of a store. Lives as long as one request or session and belongs to one tenant.
+pub struct GuestState {
+    pub(crate) table: ResourceTable,
+    pub(crate) scope: RequestScope,
+    pub(crate) configuration: Configuration,
+    pub(crate) log: LogLines,
+    /// What a handler may use; other roles have none of it.
+    pub(crate) services: Option<Arc<dyn Services>>,
+    limits: LimitState,
+    cpu: Arc<CpuMeter>,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: NoOutgoingRequests,
+}
+
+impl GuestState {
+    /// The state of a fresh instance in `role`.
+    pub(crate) fn new(
+        role: &'static str,
+        scope: RequestScope,
+        configuration: Configuration,
+        limits: &InstanceLimits,
+        services: Option<Arc<dyn Services>>,
+    ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.host_resources);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(MAX_FIELD_BYTES);
+        // No directory, no variable, no socket, no inherited stream: what is written to standard
+        // output is thrown away.
+        let wasi = WasiCtx::builder()
+            .max_random_size(MAX_RANDOM_BYTES)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .build();
+        Self {
+            table,
+            log: LogLines::new(role, &scope),
+            scope,
+            configuration,
+            services,
+            limits: LimitState::new(limits.clone()),
+            cpu: Arc::new(CpuMeter::new()),
+            wasi,
+            http,
+            hooks: NoOutgoingRequests,
+        }
+    }
+
+    /// The services, which are there in every role whose world imports them.
+    pub(crate) fn services(&self) -> wasmtime::Result<Arc<dyn Services>> {
+        self.services.clone().ok_or_else(|| wasmtime::Error::msg("this role has no services"))
+    }
+}
+
+impl GuestData for GuestState {
+    fn limit_state(&mut self) -> &mut LimitState {
+        &mut self.limits
+    }
+
+    fn cpu_meter(&self) -> &Arc<CpuMeter> {
+        &self.cpu
+    }
+}
+
+impl WasiView for GuestState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for GuestState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
+    }
+}
+
+/// Refuses every outgoing request: nothing grants them yet.
+struct NoOutgoingRequests;
+
+type OutgoingBody = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, wasmtime_wasi_http::Error>;
+type Transmission =
+    Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>;
+
+impl WasiHttpHooks for NoOutgoingRequests {
+    fn send_request(
+        &mut self,
+        _request: http::Request<OutgoingBody>,
+        _options: Option<wasmtime_wasi_http::RequestOptions>,
+        _sent: Transmission,
+    ) -> Box<
+        dyn Future<
+                Output = Result<
+                    (http::Response<OutgoingBody>, Transmission),
+                    wasmtime_wasi_http::Error,
+                >,
+            > + Send,
+    > {
+        Box::new(async { Err(wasmtime_wasi_http::Error::HttpRequestDenied) })
+    }
+}

@@ -1,0 +1,114 @@
+//! `auricle:pipeline/transcriber`: a transcription under way, behind a handle.
+
+use auricle_speech::{Clip, DecodeOptions, TranscribeOptions};
+use wasmtime::component::Resource;
+use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
+
+use crate::bindings::imports::auricle::pipeline::transcriber::{
+    Event as WitEvent, Host, HostTranscription, Options, Summary as WitSummary,
+};
+use crate::bindings::imports::auricle::speech::types::SpeechError as WitSpeechError;
+use crate::convert::{error_to_wit, language_from_wit, segment_to_wit, task_from_wit};
+use crate::services::{Event, Events, SpeechError};
+use crate::state::GuestState;
+
+/// The events of a transcription, with one looked at ahead so that waiting and taking can be two
+/// calls.
+pub struct Transcription {
+    events: Events,
+    ahead: Option<Option<Result<Event, SpeechError>>>,
+}
+
+impl Transcription {
+    async fn next(&mut self) -> Option<Result<Event, SpeechError>> {
+        match self.ahead.take() {
+            Some(event) => event,
+            None => self.events.next().await,
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Transcription {
+    async fn ready(&mut self) {
+        if self.ahead.is_none() {
+            self.ahead = Some(self.events.next().await);
+        }
+    }
+}
+
+impl Host for GuestState {
+    fn start(
+        &mut self,
+        clip: Resource<Clip>,
+        options: Options,
+    ) -> wasmtime::Result<Result<Resource<Transcription>, WitSpeechError>> {
+        let clip = self.table.get(&clip)?.clone();
+        let services = self.services()?;
+        let started = options_from_wit(options)
+            .and_then(|options| services.transcribe(&self.scope, clip, options));
+        match started {
+            Ok(events) => Ok(Ok(self.table.push(Transcription { events, ahead: None })?)),
+            Err(error) => Ok(Err(error_to_wit(error))),
+        }
+    }
+}
+
+impl HostTranscription for GuestState {
+    async fn next(
+        &mut self,
+        transcription: Resource<Transcription>,
+    ) -> wasmtime::Result<Result<Option<WitEvent>, WitSpeechError>> {
+        let event = self.table.get_mut(&transcription)?.next().await;
+        Ok(event.transpose().map(|event| event.map(event_to_wit)).map_err(error_to_wit))
+    }
+
+    fn subscribe(
+        &mut self,
+        transcription: Resource<Transcription>,
+    ) -> wasmtime::Result<Resource<DynPollable>> {
+        subscribe(&mut self.table, transcription)
+    }
+
+    fn drop(&mut self, transcription: Resource<Transcription>) -> wasmtime::Result<()> {
+        self.table.delete(transcription)?;
+        Ok(())
+    }
+}
+
+fn options_from_wit(options: Options) -> Result<TranscribeOptions, SpeechError> {
+    if !(0.0..=1.0).contains(&options.temperature) {
+        return Err(SpeechError::InvalidOption("'temperature' must be from 0 to 1".into()));
+    }
+    if !(1..=8).contains(&options.beam_size) {
+        return Err(SpeechError::InvalidOption("'beam_size' must be from 1 to 8".into()));
+    }
+    Ok(TranscribeOptions {
+        model: options.model,
+        language: options.language.as_deref().map(language_from_wit).transpose()?,
+        decode: DecodeOptions {
+            task: task_from_wit(options.task),
+            prompt: options.prompt,
+            temperature: options.temperature,
+            beam_size: options.beam_size,
+            word_timestamps: options.word_timestamps,
+            ..DecodeOptions::default()
+        },
+        diarize: options.diarize,
+    })
+}
+
+fn event_to_wit(event: Event) -> WitEvent {
+    match event {
+        Event::Language(language) => WitEvent::Language(language.code().to_owned()),
+        Event::Segments(segments) => {
+            WitEvent::Segments(segments.into_iter().map(segment_to_wit).collect())
+        }
+        Event::Progress(share) => WitEvent::Progress(share),
+        Event::Finished(summary) => WitEvent::Finished(WitSummary {
+            language: summary.language.code().to_owned(),
+            speakers: summary.speakers,
+            duration: summary.duration_secs,
+        }),
+    }
+}

@@ -1,0 +1,216 @@
+//! JSON as OpenAI's transcription API answers: the types `Transcription` and
+//! `TranscriptionVerbose` of its client libraries.
+
+use auricle_speech::{Segment, Task, Transcript};
+use serde::Serialize;
+
+/// `{"text", "usage"}`.
+#[must_use]
+pub fn json(transcript: &Transcript) -> String {
+    write(&Body {
+        text: transcript.text(),
+        usage: Usage::of(transcript),
+    })
+}
+
+/// Text with segments, and with words when the transcript has them.
+///
+/// As OpenAI's server does, `language` is the English name in lower case and the words stand beside
+/// the segments, not inside. `seek`, the frame at which the model's window began, is not known here:
+/// it is the segment's own start, in frames of 10 ms.
+#[must_use]
+pub fn verbose_json(transcript: &Transcript, task: Task) -> String {
+    let words: Vec<_> = transcript
+        .segments
+        .iter()
+        .flat_map(|segment| &segment.words)
+        .map(|word| WordBody {
+            word: &word.word,
+            start: rounded(word.start),
+            end: rounded(word.end),
+        })
+        .collect();
+    write(&VerboseBody {
+        task: task.as_str(),
+        language: transcript.language.name(),
+        duration: rounded(transcript.duration_secs),
+        text: transcript.text(),
+        words: (!words.is_empty()).then_some(words),
+        segments: transcript.segments.iter().map(SegmentBody::of).collect(),
+        usage: Usage::of(transcript),
+    })
+}
+
+#[derive(Serialize)]
+struct Body {
+    text: String,
+    usage: Usage,
+}
+
+#[derive(Serialize)]
+struct VerboseBody<'a> {
+    task: &'static str,
+    language: &'static str,
+    duration: f64,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    words: Option<Vec<WordBody<'a>>>,
+    segments: Vec<SegmentBody<'a>>,
+    usage: Usage,
+}
+
+#[derive(Serialize)]
+struct WordBody<'a> {
+    word: &'a str,
+    start: f64,
+    end: f64,
+}
+
+#[derive(Serialize)]
+struct SegmentBody<'a> {
+    id: u32,
+    seek: u64,
+    start: f64,
+    end: f64,
+    text: &'a str,
+    tokens: &'a [u32],
+    temperature: f64,
+    avg_logprob: f64,
+    compression_ratio: f64,
+    no_speech_prob: f64,
+}
+
+impl<'a> SegmentBody<'a> {
+    fn of(segment: &'a Segment) -> Self {
+        let start = rounded(segment.start);
+        Self {
+            id: segment.id,
+            // Not a number and negative times become 0.
+            seek: (start * 100.0) as u64,
+            start,
+            end: rounded(segment.end),
+            text: &segment.text,
+            tokens: &segment.tokens,
+            temperature: widened(segment.temperature),
+            avg_logprob: widened(segment.avg_logprob),
+            compression_ratio: widened(segment.compression_ratio),
+            no_speech_prob: widened(segment.no_speech_prob),
+        }
+    }
+}
+
+/// What is paid for: whole seconds of audio.
+#[derive(Serialize)]
+struct Usage {
+    r#type: &'static str,
+    seconds: u64,
+}
+
+impl Usage {
+    fn of(transcript: &Transcript) -> Self {
+        Self {
+            r#type: "duration",
+            seconds: transcript.duration_secs.ceil() as u64,
+        }
+    }
+}
+
+/// To thousandths; what is not a number becomes 0, because JSON has no word for it.
+fn rounded(secs: f64) -> f64 {
+    if secs.is_finite() {
+        (secs * 1000.0).round() / 1000.0
+    } else {
+        0.0
+    }
+}
+
+/// The shortest decimal that is this `f32`, so that 0.2 is not written as 0.20000000298023224.
+fn widened(value: f32) -> f64 {
+    value
+        .to_string()
+        .parse()
+        .ok()
+        .filter(|v: &f64| v.is_finite())
+        .unwrap_or(0.0)
+}
+
+fn write(body: &impl Serialize) -> String {
+    // Fails only on maps whose keys are no strings; there are none.
+    serde_json::to_string(body).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    use auricle_speech::{Language, Word};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn transcript(words: Vec<Word>) -> Transcript {
+        Transcript {
+            language: Language::ENGLISH,
+            segments: vec![Segment {
+                id: 0,
+                start: 1.0,
+                end: 2.54,
+                text: "Hello there.".to_owned(),
+                tokens: vec![2425, 456],
+                temperature: 0.2,
+                avg_logprob: -0.3,
+                compression_ratio: 0.9,
+                no_speech_prob: f32::NAN,
+                words,
+                speaker: None,
+            }],
+            speakers: Vec::new(),
+            duration_secs: 3.25,
+        }
+    }
+
+    #[test]
+    fn verbose_json_has_every_required_field_of_openais() {
+        let text = verbose_json(&transcript(Vec::new()), Task::Transcribe);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            value,
+            json!({
+                "task": "transcribe", "language": "english", "duration": 3.25,
+                "text": "Hello there.",
+                "segments": [{
+                    "id": 0, "seek": 100, "start": 1.0, "end": 2.54, "text": "Hello there.",
+                    "tokens": [2425, 456], "temperature": 0.2, "avg_logprob": -0.3,
+                    "compression_ratio": 0.9, "no_speech_prob": 0.0
+                }],
+                "usage": {"type": "duration", "seconds": 4}
+            })
+        );
+    }
+
+    #[test]
+    fn words_stand_beside_the_segments() {
+        let word = Word {
+            word: "Hello".to_owned(),
+            start: 1.0,
+            end: 1.5,
+            probability: 0.9,
+            speaker: None,
+        };
+        let text = verbose_json(&transcript(vec![word]), Task::Translate);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            value["words"],
+            json!([{"word": "Hello", "start": 1.0, "end": 1.5}])
+        );
+        assert_eq!(value["task"], "translate");
+        assert!(value["segments"][0].get("words").is_none());
+    }
+
+    #[test]
+    fn json_is_the_text_and_what_it_cost() {
+        assert_eq!(
+            super::json(&transcript(Vec::new())),
+            r#"{"text":"Hello there.","usage":{"type":"duration","seconds":4}}"#
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! One line in the log for every request, whatever became of it.
+
+use std::time::{Duration, Instant};
+
+use http::{Method, StatusCode};
+use tracing::{Level, Span, field};
+
+use crate::request_id::RequestId;
+use crate::rescue::CLIENT_GONE;
+
+/// Longest part of a path in the log, in characters.
+const MAX_PATH: usize = 256;
+
+/// A request as the log sees it. Writes its line when dropped; without an outcome until then, the
+/// client went away.
+#[derive(Debug)]
+pub(crate) struct AccessLog {
+    span: Span,
+    started: Instant,
+    outcome: Option<u16>,
+    /// Health checks are many and say little.
+    quiet: bool,
+}
+
+impl AccessLog {
+    /// Opens the request's span. The query is left out: people put secrets into it.
+    pub(crate) fn new(id: &RequestId, method: &Method, path: &str, quiet: bool) -> Self {
+        let path: String = path.chars().take(MAX_PATH).collect();
+        let span = tracing::info_span!(
+            "request",
+            request_id = %id,
+            tenant = field::Empty,
+            method = %method,
+            path,
+            status = field::Empty,
+        );
+        Self {
+            span,
+            started: Instant::now(),
+            outcome: None,
+            quiet,
+        }
+    }
+
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// The answer is complete.
+    pub(crate) fn finish(&mut self, status: u16) {
+        self.outcome = Some(status);
+    }
+
+    fn status(&self) -> u16 {
+        match self.outcome {
+            Some(status) => status,
+            None if std::thread::panicking() => StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
+            None => CLIENT_GONE,
+        }
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        let status = self.status();
+        self.span.record("status", status);
+        let elapsed_ms = millis(self.started.elapsed());
+        let level = match status {
+            500.. => Level::WARN,
+            _ if self.quiet => Level::DEBUG,
+            _ => Level::INFO,
+        };
+        match level {
+            Level::WARN => tracing::warn!(parent: &self.span, status, elapsed_ms, "request ended"),
+            Level::DEBUG => {
+                tracing::debug!(parent: &self.span, status, elapsed_ms, "request ended")
+            }
+            _ => tracing::info!(parent: &self.span, status, elapsed_ms, "request ended"),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

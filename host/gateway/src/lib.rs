@@ -1,0 +1,75 @@
+//! Listens, routes and answers HTTP and WebSocket.
+//!
+//! Owns sockets, limits and the order in which a request meets them; knows nothing of speech or
+//! WebAssembly. What a request means is an [`App`]'s business. Everything a request holds ends with
+//! it, by drop: the client leaving, the deadline and the end of a drain all look the same to an
+//! app.
+//!
+//! # The line
+//! `listen` (connection permit) → `connection` (HTTP/1 or HTTP/2) → `service` (request id, span,
+//! preflight) → `route` (health) → credential (tenant) → `admission` (429, 503) → [`App`].
+//! WebSockets leave the line at admission into `socket`. All refusals meet in `rescue`.
+//!
+//! # Limits
+//! No TLS: put a proxy in front. Connections are not limited per source address. Errors in an
+//! HTTP/1 head (400, 414, 431) are hyper's and have neither body nor request id.
+
+mod access;
+mod admission;
+mod answer;
+pub mod app;
+pub mod body;
+pub mod config;
+mod connection;
+mod cors;
+mod idle;
+mod listen;
+mod request_id;
+mod rescue;
+mod route;
+mod service;
+pub mod socket;
+mod timed_io;
+
+use std::net::SocketAddr;
+
+use auricle_tenancy::TenancyError;
+
+pub use app::{App, AppError, Health, HealthStatus, RequestClass, RequestContext};
+pub use body::{BodyError, RequestBody, ResponseBody};
+pub use config::{AdmissionLimits, CorsConfig, GatewayConfig, Limits, WebSocketLimits};
+pub use listen::{Bound, DrainReport, Gateway};
+pub use request_id::RequestId;
+pub use socket::{Message, SocketError, SocketReceiver, SocketSender, WebSocket};
+
+/// Why the gateway cannot serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GatewayError {
+    /// A field of the configuration makes no sense.
+    #[error("{field} of the configuration cannot be used: {advice}")]
+    Config {
+        /// The field, with dots.
+        field: &'static str,
+        /// What to write instead.
+        advice: &'static str,
+    },
+    /// Keys and addresses do not go together.
+    #[error(transparent)]
+    Exposed(#[from] TenancyError),
+    /// An address cannot be taken.
+    #[error("cannot listen on {address}: choose another address, or stop what listens there")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl GatewayError {
+    pub(crate) fn config(field: &'static str, advice: &'static str) -> Self {
+        Self::Config { field, advice }
+    }
+}

@@ -1,0 +1,278 @@
+//! Every way of not answering, and what the client is told: one exhaustive match.
+//!
+//! The texts are for whoever wrote the client. They say what to do next and never name a tenant, a
+//! path of this machine or what a component said; that is in the log.
+
+use std::time::Duration;
+
+use auricle_tenancy::Unauthorized;
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use serde_json::json;
+
+use crate::admission::Busy;
+use crate::app::AppError;
+use crate::body::{BodyError, ResponseBody};
+
+/// How long a client is told to wait when nothing better is known.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Why a request gets no answer of the app's.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error(transparent)]
+    App(#[from] AppError),
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error(transparent)]
+    Unauthorized(#[from] Unauthorized),
+    #[error("not admitted: {0:?}")]
+    Busy(Busy),
+    #[error("method not allowed")]
+    Method { allow: &'static str },
+    #[error("the request deadline of {timeout:?} has passed")]
+    Deadline { timeout: Duration },
+    #[error("no usable WebSocket handshake: {detail}")]
+    Handshake { detail: String },
+    #[error("a WebSocket from a foreign origin")]
+    Origin,
+    #[error("the app panicked")]
+    Panic,
+}
+
+/// What the client gets for a [`Refusal`].
+struct Answer {
+    status: u16,
+    code: &'static str,
+    message: String,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// Logged when the client did not wait for the answer (nginx's status; never sent).
+pub(crate) const CLIENT_GONE: u16 = 499;
+
+/// The whole table.
+fn answer(refusal: &Refusal) -> Answer {
+    match refusal {
+        Refusal::App(error) => of_app(error),
+        Refusal::Body(error) => of_body(error),
+        Refusal::Unauthorized(error) => say(401, "invalid_api_key", error.to_string())
+            .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+        Refusal::Busy(Busy::Tenant { retry_after }) => over_limit(*retry_after),
+        Refusal::Busy(Busy::Node { retry_after }) => overloaded(*retry_after),
+        Refusal::Method { allow } => say(405, "method_not_allowed", format!("use one of: {allow}"))
+            .with(ALLOW, HeaderValue::from_static(allow)),
+        Refusal::Deadline { timeout } => say(
+            504,
+            "deadline_exceeded",
+            format!(
+                "no answer within {} s: send a shorter file",
+                timeout.as_secs()
+            ),
+        ),
+        Refusal::Handshake { .. } => say(
+            400,
+            "invalid_websocket_handshake",
+            "send Sec-WebSocket-Key and Sec-WebSocket-Version: 13 (RFC 6455)",
+        )
+        .with(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
+        Refusal::Origin => say(
+            403,
+            "origin_not_allowed",
+            "pages of this origin may not open WebSockets here: ask whoever runs this server to allow the origin",
+        ),
+        Refusal::Panic => internal(),
+    }
+}
+
+fn of_app(error: &AppError) -> Answer {
+    match error {
+        AppError::NotFound => say(
+            404,
+            "not_found",
+            "nothing answers here: check the method and the path",
+        ),
+        AppError::NotGranted { .. } => say(
+            403,
+            "not_granted",
+            "this key may not do that: ask whoever runs this server to grant it",
+        ),
+        AppError::ComponentFailed { .. } => say(
+            502,
+            "component_failed",
+            "the component that answers here failed: try again, and report the request id if it fails again",
+        ),
+        AppError::ComponentTimeout { .. } => say(
+            504,
+            "component_timeout",
+            "the component that answers here took too long: send less at once, or report the request id",
+        ),
+        AppError::ComponentOverLimit { .. } => say(
+            502,
+            "component_over_limit",
+            "the component that answers here went over a limit: send less at once, or report the request id",
+        ),
+        AppError::Overloaded { retry_after } => overloaded(*retry_after),
+        AppError::TenantOverLimit { retry_after } => over_limit(*retry_after),
+        AppError::Loading { retry_after } => {
+            say(503, "model_loading", "the model is being loaded: try again").after(*retry_after)
+        }
+        AppError::Draining => {
+            say(503, "draining", "the server is about to stop: try again").after(SOON)
+        }
+        AppError::ClientGone => say(CLIENT_GONE, "client_gone", "the client is gone"),
+        AppError::Internal { .. } => internal(),
+    }
+}
+
+fn of_body(error: &BodyError) -> Answer {
+    match error {
+        BodyError::TooLarge { limit_bytes } => say(
+            413,
+            "body_too_large",
+            format!(
+                "Maximum content size limit ({limit_bytes}) exceeded: send less than {limit_bytes} bytes"
+            ),
+        ),
+        BodyError::IdleTimeout { .. } | BodyError::TooSlow { .. } => say(
+            408,
+            "body_timeout",
+            "the request body came too slowly: send it again without pauses",
+        ),
+        BodyError::Transport(_) => say(
+            400,
+            "body_incomplete",
+            "the request body could not be read to its end: send it again",
+        ),
+    }
+}
+
+fn over_limit(retry_after: Duration) -> Answer {
+    let message = "too many requests at once with this key: wait for one to end";
+    say(429, "rate_limit_exceeded", message).after(retry_after)
+}
+
+fn overloaded(retry_after: Duration) -> Answer {
+    say(
+        503,
+        "overloaded",
+        "the server has too much to do: try again later",
+    )
+    .after(retry_after)
+}
+
+fn internal() -> Answer {
+    let message = "something is broken here: report the request id to whoever runs this server";
+    say(500, "internal", message)
+}
+
+fn say(status: u16, code: &'static str, message: impl Into<String>) -> Answer {
+    Answer {
+        status,
+        code,
+        message: message.into(),
+        header: None,
+    }
+}
+
+impl Answer {
+    fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+
+    /// Whole seconds, rounded up: an early retry is refused again.
+    fn after(self, wait: Duration) -> Self {
+        let secs = wait.as_millis().div_ceil(1000).max(1);
+        let secs = u64::try_from(secs).unwrap_or(u64::MAX);
+        self.with(RETRY_AFTER, HeaderValue::from(secs))
+    }
+}
+
+/// Which shape an API's errors have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `{"error": {"message", "type", "param", "code"}}`.
+    OpenAi,
+    /// `{"detail"}`.
+    Tutorial,
+}
+
+impl Dialect {
+    pub(crate) fn of(path: &str) -> Self {
+        match path {
+            "/transcribe" | "/detect-language" | "/ws/transcribe" | "/health" => Self::Tutorial,
+            _ => Self::OpenAi,
+        }
+    }
+}
+
+/// The whole answer to a refused request.
+pub(crate) fn response(refusal: &Refusal, dialect: Dialect) -> Response<ResponseBody> {
+    let answer = answer(refusal);
+    let body = match dialect {
+        Dialect::Tutorial => json!({ "detail": answer.message }),
+        Dialect::OpenAi => json!({ "error": {
+            "message": answer.message,
+            "type": kind(answer.status),
+            "param": null,
+            "code": answer.code,
+        }}),
+    };
+    let mut response = Response::new(full(body.to_string()));
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some((name, value)) = answer.header {
+        headers.insert(name, value);
+    }
+    response
+}
+
+/// OpenAI's `type` of an error.
+fn kind(status: u16) -> &'static str {
+    match status {
+        429 => "rate_limit_error",
+        403 => "permission_error",
+        400..=499 => "invalid_request_error",
+        _ => "server_error",
+    }
+}
+
+/// How a WebSocket ends whose app failed.
+pub(crate) struct Farewell {
+    /// For the log.
+    pub(crate) status: u16,
+    /// Close code (RFC 6455, 7.4; 1013 is IANA's).
+    pub(crate) code: u16,
+    pub(crate) reason: String,
+}
+
+/// The same table for an open WebSocket, which can only be closed.
+pub(crate) fn farewell(error: &AppError) -> Farewell {
+    let code = match error {
+        AppError::NotFound | AppError::NotGranted { .. } | AppError::TenantOverLimit { .. } => 1008,
+        AppError::Overloaded { .. } | AppError::Loading { .. } => 1013,
+        AppError::Draining | AppError::ClientGone => 1001,
+        AppError::ComponentFailed { .. }
+        | AppError::ComponentTimeout { .. }
+        | AppError::ComponentOverLimit { .. }
+        | AppError::Internal { .. } => 1011,
+    };
+    let answer = of_app(error);
+    Farewell {
+        status: answer.status,
+        code,
+        reason: format!("{}: {}", answer.code, answer.message),
+    }
+}
+
+/// A body that is known at once.
+pub(crate) fn full(body: impl Into<Bytes>) -> ResponseBody {
+    Full::new(body.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}

@@ -1,0 +1,267 @@
+//! One request, in the order in which things happen to it.
+//!
+//! name and span → preflight → the gateway's own routes → credential → WebSocket, or size →
+//! admission → app. Every refusal is a [`Refusal`] and becomes an answer in `rescue`.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use auricle_speech::TenantId;
+use auricle_tenancy::Credentials;
+use futures::FutureExt;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, ORIGIN};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
+
+use crate::access::AccessLog;
+use crate::admission::Admission;
+use crate::answer::{Held, hold};
+use crate::app::{App, RequestClass, RequestContext};
+use crate::body::{BodyError, LimitedBody, ResponseBody, Verdict};
+use crate::config::{GatewayConfig, ms};
+use crate::cors::Cors;
+use crate::idle::Activity;
+use crate::request_id::{RequestId, X_REQUEST_ID};
+use crate::rescue::{self, Dialect, Refusal};
+use crate::route;
+use crate::socket;
+
+/// What all requests share; lives as long as the gateway serves.
+pub(crate) struct Shared<A> {
+    pub(crate) app: A,
+    pub(crate) config: GatewayConfig,
+    pub(crate) credentials: Credentials,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) cors: Cors,
+    /// Connections, HTTP/2 streams and WebSockets.
+    pub(crate) tasks: TaskTracker,
+    /// Finish what has begun and take nothing new.
+    pub(crate) draining: CancellationToken,
+    /// Stop at once.
+    pub(crate) kill: CancellationToken,
+}
+
+/// What all requests of one connection share.
+#[derive(Clone)]
+pub(crate) struct ConnectionScope {
+    pub(crate) activity: Arc<Activity>,
+    /// Held by the connection and by the WebSocket it may turn into.
+    pub(crate) _permit: Arc<OwnedSemaphorePermit>,
+}
+
+/// Answers one request. Cancelled by drop.
+pub(crate) async fn handle<A: App>(
+    shared: Arc<Shared<A>>,
+    scope: ConnectionScope,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let received = Instant::now();
+    let busy = scope.activity.request(request.version() == Version::HTTP_2);
+    let id = RequestId::of(request.headers());
+    let path = request.uri().path();
+    let dialect = Dialect::of(path);
+    let log = AccessLog::new(&id, request.method(), path, route::is_own(path));
+    let span = log.span().clone();
+    let method = request.method().clone();
+    let origin = request.headers().get(ORIGIN).cloned();
+    let mut visit = Visit {
+        shared: &shared,
+        scope,
+        received,
+        id: id.clone(),
+        held: Some(Held {
+            log,
+            _busy: busy,
+            permit: None,
+        }),
+    };
+    let outcome = visit.answer(request).instrument(span.clone()).await;
+    let mut response = outcome.unwrap_or_else(|refusal| {
+        let error: &dyn std::error::Error = &refusal;
+        tracing::debug!(parent: &span, error, "refused");
+        rescue::response(&refusal, dialect)
+    });
+    if let Some(value) = id.header_value() {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    shared.cors.mark(origin.as_ref(), response.headers_mut());
+    match visit.held.take() {
+        Some(held) => hold(response, held, &method, visit.deadline().into()),
+        None => response,
+    }
+}
+
+/// A request on its way through the gateway.
+struct Visit<'a, A> {
+    shared: &'a Arc<Shared<A>>,
+    scope: ConnectionScope,
+    received: Instant,
+    id: RequestId,
+    /// Moves on to whoever ends the request: the answer's body, or the WebSocket.
+    held: Option<Held>,
+}
+
+impl<A: App> Visit<'_, A> {
+    async fn answer(
+        &mut self,
+        request: Request<Incoming>,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let shared = self.shared;
+        if let Some(headers) = shared.cors.preflight(request.method(), request.headers()) {
+            return Ok(empty(StatusCode::NO_CONTENT, headers));
+        }
+        let draining = shared.draining.is_cancelled();
+        let (head, body) = request.into_parts();
+        // From here on the body is drained when nobody wants it.
+        let body = LimitedBody::new(body, &head, &shared.config.limits);
+        if let Some(own) = route::own(&head, || shared.app.health(), draining) {
+            return own;
+        }
+        let tenant = self.tenant(&head.headers)?;
+        let request = Request::from_parts(head, body);
+        if hyper_tungstenite::is_upgrade_request(&request) {
+            return self.upgrade(tenant, request.map(drop));
+        }
+        self.check_size(request.headers())?;
+        self.admit(&tenant)?;
+        self.call(tenant, request).await
+    }
+
+    fn tenant(&self, headers: &HeaderMap) -> Result<TenantId, Refusal> {
+        let header = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
+        let tenant = self.shared.credentials.resolve(header)?;
+        Span::current().record("tenant", tenant.as_str());
+        Ok(tenant)
+    }
+
+    /// Refuses a body that says it is too long before a byte of it is read.
+    fn check_size(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let limit_bytes = self.shared.config.limits.max_body_bytes;
+        let length = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok());
+        match length.and_then(|text| text.parse::<u64>().ok()) {
+            Some(length) if length > limit_bytes => Err(BodyError::TooLarge { limit_bytes }.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn admit(&mut self, tenant: &TenantId) -> Result<(), Refusal> {
+        let permit = self.shared.admission.admit(tenant).map_err(Refusal::Busy)?;
+        if let Some(held) = &mut self.held {
+            held.permit = Some(permit);
+        }
+        Ok(())
+    }
+
+    async fn call(
+        &self,
+        tenant: TenantId,
+        request: Request<LimitedBody>,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let verdict = request.body().verdict();
+        let class = match request.headers().get("x-auricle-class") {
+            Some(value) if value == "batch" => RequestClass::Batch,
+            _ => RequestClass::Interactive,
+        };
+        let context = self.context(tenant, class, Some(self.deadline()));
+        let request = request.map(BodyExt::boxed_unsync);
+        let answer = AssertUnwindSafe(Box::pin(self.shared.app.http(context, request)));
+        let timeout = ms(self.shared.config.limits.request_timeout_ms);
+        let outcome = tokio::select! {
+            biased;
+            outcome = answer.catch_unwind() => match outcome {
+                Ok(Ok(response)) => Ok(response),
+                Ok(Err(error)) => Err(Refusal::App(error)),
+                Err(_) => Err(Refusal::Panic),
+            },
+            () = tokio::time::sleep_until(self.deadline().into()) => Err(Refusal::Deadline { timeout }),
+            () = verdict.broken() => Err(Refusal::App(crate::AppError::ClientGone)),
+        };
+        if let Err(refusal) = &outcome {
+            let error: &dyn std::error::Error = refusal;
+            tracing::warn!(error, "the app did not answer");
+        }
+        blame_body(outcome, &verdict)
+    }
+
+    /// Answers the handshake and leaves the WebSocket to a task of its own.
+    fn upgrade(
+        &mut self,
+        tenant: TenantId,
+        mut request: Request<()>,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let shared = self.shared;
+        if request.method() != Method::GET {
+            return Err(Refusal::Method { allow: "GET" });
+        }
+        if !shared.cors.allows_websocket(request.headers()) {
+            return Err(Refusal::Origin);
+        }
+        if !shared.app.accepts_websocket(&tenant, request.uri().path()) {
+            return Err(crate::AppError::NotFound.into());
+        }
+        self.admit(&tenant)?;
+        let (response, upgrade) =
+            hyper_tungstenite::upgrade(&mut request, None).map_err(|error| Refusal::Handshake {
+                detail: error.to_string(),
+            })?;
+        let context = self.context(tenant, RequestClass::Live, None);
+        if let Some(held) = self.held.take() {
+            let span = held.log.span().clone();
+            let scope = self.scope.clone();
+            let call = socket::Call {
+                context,
+                head: request.into_parts().0,
+                upgrade,
+            };
+            let session = socket::run(Arc::clone(shared), scope, held, call);
+            shared.tasks.spawn(Box::pin(session).instrument(span));
+        }
+        Ok(response.map(|body| body.map_err(|never| match never {}).boxed_unsync()))
+    }
+
+    fn context(
+        &self,
+        tenant: TenantId,
+        class: RequestClass,
+        deadline: Option<Instant>,
+    ) -> RequestContext {
+        RequestContext {
+            tenant,
+            request_id: self.id.clone(),
+            class,
+            received: self.received,
+            deadline,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        self.received + ms(self.shared.config.limits.request_timeout_ms)
+    }
+}
+
+/// An app that could not read its body whole cannot know why: the gateway does.
+fn blame_body(
+    outcome: Result<Response<ResponseBody>, Refusal>,
+    verdict: &Verdict,
+) -> Result<Response<ResponseBody>, Refusal> {
+    let succeeded = matches!(&outcome, Ok(response) if response.status().as_u16() < 400);
+    match verdict.error() {
+        Some(error) if !succeeded => Err(Refusal::Body(error.clone())),
+        _ => outcome,
+    }
+}
+
+fn empty(status: StatusCode, headers: HeaderMap) -> Response<ResponseBody> {
+    let mut response = Response::new(rescue::full(""));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}

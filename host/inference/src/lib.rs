@@ -1,0 +1,35 @@
+//! Admission, the fair queue, device threads and the model registry.
+//!
+//! A [`Scheduler`] owns a device's worker threads and the queue before them; a [`Registry`] owns
+//! the loaded models. A caller takes a [`Lease`] on a model, then submits one [`SpanJob`] per span
+//! and awaits its [`Pending`].
+//!
+//! - A worker is a plain thread that takes one job at a time and computes on itself: an engine
+//!   session is used by one thread only, and no lock is held while it computes. A pool of blocking
+//!   tasks would neither bound the number of sessions nor be fair.
+//! - The queue is bounded in audio, as a whole and per tenant, and refuses with a number of
+//!   seconds instead of growing. Between tenants it is fair in audio (deficit round robin), within
+//!   a tenant first come, first served.
+//! - A job that is cancelled, dropped or past its deadline never starts; one that runs is stopped
+//!   through its [`CancelFlag`](auricle_speech::CancelFlag).
+//! - An engine that panics costs its caller the result and the worker its session, nothing more.
+//!
+//! # Limits
+//! An engine that aborts the process takes everything with it. Spans longer than an engine's
+//! window are the engine's to refuse.
+//!
+//! # Layout
+//! - `scheduler`: [`Scheduler`], [`Pending`]. `scheduler/queue`: the fair queue.
+//!   `scheduler/worker`: the loop of a device thread.
+//! - `registry`: [`Registry`], [`Lease`], [`ModelSource`].
+//! - `error`: [`InferenceError`].
+
+mod error;
+mod registry;
+mod scheduler;
+
+pub use error::InferenceError;
+pub use registry::{Lease, LoadedModel, ModelSource, ModelSourceError, Registry, RegistryConfig};
+pub use scheduler::{
+    DeviceConfig, DeviceStats, Pending, Scheduler, SpanJob, SpanResult, Work,
+};

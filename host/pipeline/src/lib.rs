@@ -1,0 +1,158 @@
+//! One request from clip to transcript, as a list of steps.
+//!
+//! Owns nothing that outlives a request but the deployments; calls the guests and the device in
+//! order and passes on what they say. Dropping a transcription's events ends its task, which drops
+//! its guests and cancels its spans on the device.
+//!
+//! # Limits
+//! Counts nothing against a tenant beyond what the scheduler's queue refuses.
+//!
+//! # Layout
+//! - [`deployments`]: which components serve which tenant.
+//! - [`transcribe`]: the line of a transcription.
+//! - [`recognise`]: spans to the device and back, in order.
+
+pub mod deployments;
+mod recognise;
+mod transcribe;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auricle_audio::DecodeLimits;
+use auricle_capability::{Events, Guests, RequestScope, Services, SpeechError};
+use auricle_inference::{InferenceError, Lease, Registry, Scheduler};
+use auricle_speech::{Clip, LanguageScore, TranscribeOptions};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+pub use deployments::{Deployments, TenantDeployments};
+
+/// Events that wait for a slow consumer before the pipeline waits for it.
+const QUEUED_EVENTS: usize = 16;
+
+/// The pipeline of this node.
+#[derive(Clone)]
+pub struct Pipeline {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    guests: Guests,
+    deployments: Arc<Deployments>,
+    registry: Arc<Registry>,
+    scheduler: Arc<Scheduler>,
+    default_model: String,
+    decode_limits: DecodeLimits,
+}
+
+/// What the pipeline rests on.
+pub struct PipelineParts {
+    /// Calls guests.
+    pub guests: Guests,
+    /// Which components serve which tenant.
+    pub deployments: Arc<Deployments>,
+    /// Loaded models.
+    pub registry: Arc<Registry>,
+    /// The device's queue.
+    pub scheduler: Arc<Scheduler>,
+    /// The model of requests that name none.
+    pub default_model: String,
+    /// Bounds on audio that is decoded.
+    pub decode_limits: DecodeLimits,
+}
+
+impl Pipeline {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: PipelineParts) -> Self {
+        let PipelineParts { guests, deployments, registry, scheduler, default_model, decode_limits } =
+            parts;
+        let inner =
+            Inner { guests, deployments, registry, scheduler, default_model, decode_limits };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Calls guests.
+    #[must_use]
+    pub fn guests(&self) -> &Guests {
+        &self.inner.guests
+    }
+
+    /// Which components serve which tenant.
+    #[must_use]
+    pub fn deployments(&self) -> &Arc<Deployments> {
+        &self.inner.deployments
+    }
+}
+
+impl Inner {
+    async fn lease(&self, model: Option<&str>, words: bool) -> Result<Lease, SpeechError> {
+        let name = model.unwrap_or(&self.default_model);
+        self.registry.lease(name, words).await.map_err(speech_error)
+    }
+}
+
+impl Services for Pipeline {
+    fn transcribe(
+        &self,
+        scope: &RequestScope,
+        clip: Clip,
+        options: TranscribeOptions,
+    ) -> Result<Events, SpeechError> {
+        if options.diarize {
+            return Err(SpeechError::Unavailable(
+                "Diarization not available: this build has no diarizer; leave 'diarize' out".into(),
+            ));
+        }
+        let (sender, receiver) = tokio::sync::mpsc::channel(QUEUED_EVENTS);
+        let (inner, scope) = (Arc::clone(&self.inner), scope.clone());
+        let task = tokio::spawn(async move {
+            if let Err(error) =
+                transcribe::transcribe(&inner, &scope, &clip, &options, &sender).await
+            {
+                // Nobody listens any more when this fails.
+                let _ = sender.send(Err(error)).await;
+            }
+        });
+        Ok(Events::new(receiver, task))
+    }
+
+    fn detect_language(
+        &self,
+        scope: &RequestScope,
+        clip: Clip,
+        model: Option<String>,
+    ) -> BoxFuture<'static, Result<Vec<LanguageScore>, SpeechError>> {
+        let (inner, scope) = (Arc::clone(&self.inner), scope.clone());
+        async move {
+            let lease = inner.lease(model.as_deref(), false).await?;
+            recognise::detect_language(&inner, &scope, &lease, &clip).await
+        }
+        .boxed()
+    }
+
+    fn decode_limits(&self) -> DecodeLimits {
+        self.inner.decode_limits.clone()
+    }
+}
+
+/// What a client is told of a failure of the device; the log has the rest.
+fn speech_error(error: InferenceError) -> SpeechError {
+    let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX).max(1);
+    match error {
+        InferenceError::UnknownModel { name } => SpeechError::UnknownModel(name),
+        InferenceError::Full { retry_after } => {
+            SpeechError::Overloaded { retry_after_secs: seconds(retry_after) }
+        }
+        InferenceError::TenantFull { retry_after, .. } => {
+            SpeechError::OverLimit { retry_after_secs: seconds(retry_after) }
+        }
+        InferenceError::Draining => SpeechError::Overloaded { retry_after_secs: 1 },
+        InferenceError::Deadline => SpeechError::DeadlineExceeded,
+        error => {
+            tracing::error!(%error, "the device failed a request");
+            SpeechError::Internal
+        }
+    }
+}

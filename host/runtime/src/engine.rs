@@ -1,0 +1,212 @@
+//! The engine's settings and the epoch clock.
+//!
+//! One engine for the whole process: type indices of two engines must never meet, and the pool of
+//! instances is the node's bound on live guests. Features that no role needs are off, because each
+//! is code that a hostile component could reach.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde::Deserialize;
+use wasmtime::component::Component;
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
+};
+
+use crate::cache::ComponentCache;
+
+/// How often running guests look at their CPU budget. 10 ms costs nothing measurable and bounds
+/// how late a spinning guest is stopped.
+pub const EPOCH_TICK: Duration = Duration::from_millis(10);
+
+/// Bytes of wasm stack of one instance; a guest that recurses deeper traps.
+const MAX_WASM_STACK_BYTES: usize = 512 * 1024;
+
+/// Bytes of a whole fiber stack; the difference to the wasm stack is the host's.
+const ASYNC_STACK_BYTES: usize = 2 * 1024 * 1024;
+
+/// Live instances per request at most: handler, chunker, speaker-assigner and decoder.
+const INSTANCES_PER_REQUEST: u32 = 4;
+
+/// Settings of the runtime, from the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RuntimeConfig {
+    /// Requests and live sessions whose components may be instantiated at once. Default 256.
+    pub max_requests: u32,
+    /// Bytes that the linear memory of any instance may reach, whatever its own limit. Default
+    /// 256 MiB. The pool reserves address space for it, not memory.
+    pub max_memory_bytes: usize,
+    /// Bytes of a component file at most. Default 64 MiB.
+    pub max_component_bytes: usize,
+    /// Where compiled components are kept; nothing is kept without it.
+    #[serde(skip)]
+    pub cache_dir: Option<PathBuf>,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            max_requests: 256,
+            max_memory_bytes: 256 << 20,
+            max_component_bytes: 64 << 20,
+            cache_dir: None,
+        }
+    }
+}
+
+/// Why the runtime does not start or does not take a component.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// wasmtime does not accept the settings on this machine.
+    #[error("the WebAssembly engine cannot be set up: {0}")]
+    Engine(#[source] wasmtime::Error),
+    /// The component cache cannot be used.
+    #[error("the component cache cannot be used: {0}")]
+    Cache(#[from] crate::cache::CacheError),
+    /// A component is larger than the limit.
+    #[error("the component has {bytes} bytes; the limit is {limit_bytes}")]
+    TooLarge {
+        /// Size of the file.
+        bytes: usize,
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// The bytes are not a component that this engine runs.
+    #[error("not a component that this server runs: {0}")]
+    Invalid(#[source] wasmtime::Error),
+    /// The component does not fit its role.
+    #[error("the component does not fit the role '{role}': {detail}")]
+    WrongWorld {
+        /// The role it was offered for.
+        role: &'static str,
+        /// What is missing or too much.
+        detail: String,
+    },
+}
+
+/// The engine, its epoch clock and the cache of compiled components.
+pub struct Runtime {
+    engine: Engine,
+    config: RuntimeConfig,
+    cache: Option<ComponentCache>,
+    _clock: EpochClock,
+}
+
+impl Runtime {
+    /// Sets up the engine and starts the epoch clock.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Engine`] when wasmtime refuses the settings, [`RuntimeError::Cache`] when the
+    /// cache directory cannot be made private.
+    pub fn start(config: RuntimeConfig) -> Result<Self, RuntimeError> {
+        let engine = Engine::new(&engine_config(&config)).map_err(RuntimeError::Engine)?;
+        let cache = config.cache_dir.as_deref().map(ComponentCache::open).transpose()?;
+        let clock = EpochClock::start(engine.clone());
+        Ok(Self { engine, config, cache, _clock: clock })
+    }
+
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Compiles a component, or takes it from the cache. Blocking: a large one takes seconds.
+    ///
+    /// # Errors
+    /// [`RuntimeError::TooLarge`] and [`RuntimeError::Invalid`].
+    pub fn component(&self, bytes: &[u8]) -> Result<Component, RuntimeError> {
+        let limit_bytes = self.config.max_component_bytes;
+        if bytes.len() > limit_bytes {
+            return Err(RuntimeError::TooLarge { bytes: bytes.len(), limit_bytes });
+        }
+        match &self.cache {
+            Some(cache) => cache.load_or_compile(&self.engine, bytes).map_err(RuntimeError::Invalid),
+            None => Component::from_binary(&self.engine, bytes).map_err(RuntimeError::Invalid),
+        }
+    }
+}
+
+fn engine_config(config: &RuntimeConfig) -> Config {
+    let mut engine = Config::new();
+    engine
+        .strategy(Strategy::Cranelift)
+        .cranelift_opt_level(OptLevel::Speed)
+        .epoch_interruption(true)
+        .max_wasm_stack(MAX_WASM_STACK_BYTES)
+        .async_stack_size(ASYNC_STACK_BYTES)
+        .wasm_component_model(true)
+        .wasm_memory64(false)
+        .wasm_threads(false)
+        .wasm_gc(false)
+        .wasm_exceptions(false)
+        .wasm_stack_switching(false)
+        .wasm_multi_memory(false)
+        .wasm_custom_page_sizes(false)
+        // Component-model async is where most of wasmtime's guest-to-host faults of 2026 were.
+        .concurrency_support(false)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16))
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
+    engine
+}
+
+fn pool(config: &RuntimeConfig) -> PoolingAllocationConfig {
+    let instances = config.max_requests.saturating_mul(INSTANCES_PER_REQUEST);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(4))
+        .total_memories(instances.saturating_mul(2))
+        .total_tables(instances.saturating_mul(2))
+        .total_stacks(instances)
+        .max_core_instances_per_component(20)
+        .max_memories_per_component(4)
+        .max_tables_per_component(20)
+        .max_component_instance_size(8 << 20)
+        .max_core_instance_size(1 << 20)
+        .max_memory_size(config.max_memory_bytes)
+        .table_elements(crate::limits::MAX_TABLE_ELEMENTS)
+        .max_unused_warm_slots(32)
+        .linear_memory_keep_resident(64 << 10)
+        .table_keep_resident(4 << 10);
+    pool
+}
+
+/// The thread that advances the engine's epoch, until it is dropped.
+struct EpochClock {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl EpochClock {
+    fn start(engine: Engine) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("auricle-epoch".into())
+            .spawn(move || {
+                while !stopped.load(Ordering::Relaxed) {
+                    std::thread::sleep(EPOCH_TICK);
+                    engine.increment_epoch();
+                }
+            })
+            .map_err(|error| tracing::error!(%error, "no thread for the epoch clock"))
+            .ok();
+        Self { stop, thread }
+    }
+}
+
+impl Drop for EpochClock {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the epoch clock had panicked");
+        }
+    }
+}

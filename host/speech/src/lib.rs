@@ -1,0 +1,26 @@
+//! The words of Auricle: types, traits and errors that every crate shares.
+//!
+//! Owns no data and starts nothing. It names neither tokio nor wasmtime nor an engine, so that
+//! guests, engines and the gateway can all depend on it.
+//!
+//! # Layout
+//! - [`audio`]: sample rate, [`Clip`], [`Span`].
+//! - [`language`]: Whisper's languages, codes and names.
+//! - [`transcript`]: words, segments, turns, the finished transcript.
+//! - [`options`]: what a caller asks of a transcription.
+//! - [`engine`]: the traits behind which an engine lives.
+//! - [`tenant`]: the tenant's name.
+
+pub mod audio;
+pub mod engine;
+pub mod language;
+pub mod options;
+pub mod tenant;
+pub mod transcript;
+
+pub use audio::{Clip, MAX_CHUNK_SAMPLES, SAMPLE_RATE, Span};
+pub use engine::{CancelFlag, Engine, EngineError, EngineLoader, EngineSession, ModelFiles};
+pub use language::Language;
+pub use options::{DecodeOptions, Task, TranscribeOptions};
+pub use tenant::TenantId;
+pub use transcript::{LanguageScore, Segment, Transcript, Turn, Word};

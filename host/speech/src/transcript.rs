@@ -1,0 +1,95 @@
+//! What recognition yields.
+
+use serde::{Deserialize, Serialize};
+
+use crate::language::Language;
+
+/// One word with its time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Word {
+    /// The word as written, with the punctuation that clings to it and without surrounding spaces.
+    pub word: String,
+    /// Start in seconds from the start of the clip.
+    pub start: f64,
+    /// End in seconds from the start of the clip; never before `start`.
+    pub end: f64,
+    /// Mean probability of the word's tokens, 0.0..=1.0.
+    pub probability: f32,
+    /// The speaker's label, when known.
+    pub speaker: Option<String>,
+}
+
+/// A stretch of text that the model gave one pair of times.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Position in the transcript, counted from 0.
+    pub id: u32,
+    /// Start in seconds from the start of the clip.
+    pub start: f64,
+    /// End in seconds from the start of the clip; never before `start`.
+    pub end: f64,
+    /// The text without surrounding spaces.
+    pub text: String,
+    /// The model's token ids of the text, timestamps left out.
+    pub tokens: Vec<u32>,
+    /// Sampling temperature at which this text was accepted; 0.0 is greedy (or beam search).
+    pub temperature: f32,
+    /// Mean natural logarithm of the tokens' probabilities; at most 0.0.
+    pub avg_logprob: f32,
+    /// Length of the UTF-8 text over its zlib-compressed length; repetition raises it.
+    pub compression_ratio: f32,
+    /// The model's probability that the window held no speech, 0.0..=1.0.
+    pub no_speech_prob: f32,
+    /// Word times, when asked for; empty otherwise.
+    pub words: Vec<Word>,
+    /// The speaker's label, when known.
+    pub speaker: Option<String>,
+}
+
+/// One speaker's uninterrupted stretch of speech. Turns of different speakers may overlap.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// The speaker's label.
+    pub speaker: String,
+    /// Start in seconds from the start of the clip.
+    pub start: f64,
+    /// End in seconds from the start of the clip.
+    pub end: f64,
+}
+
+/// How probable a language is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LanguageScore {
+    /// The language.
+    pub language: Language,
+    /// 0.0..=1.0; over all languages the scores sum to 1.
+    pub probability: f32,
+}
+
+/// A finished transcription.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transcript {
+    /// The language that was spoken (detected, or as the caller said).
+    pub language: Language,
+    /// Segments in order of time.
+    pub segments: Vec<Segment>,
+    /// Speakers in order of first appearance; empty when nobody asked who spoke.
+    pub speakers: Vec<String>,
+    /// Playing time of the clip in seconds.
+    pub duration_secs: f64,
+}
+
+impl Transcript {
+    /// The segments' texts joined by single spaces.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for segment in self.segments.iter().filter(|s| !s.text.is_empty()) {
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(&segment.text);
+        }
+        text
+    }
+}
