@@ -65,3 +65,47 @@ fn failure(name: &str, error: impl Display) -> BuildError {
         reason: format!("{error:#}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::test_guests::PACKAGES;
+
+    /// A chunker that answers nothing.
+    const CHUNKER: &str = r#"(module
+        (memory (export "memory") 1)
+        (func (export "auricle:pipeline/chunker@0.1.0#split") (param i32 i64) (result i32)
+            unreachable))"#;
+
+    fn contracts() -> Vec<std::path::PathBuf> {
+        let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+        PACKAGES.iter().map(|package| wit.join(package)).collect()
+    }
+
+    #[test]
+    fn text_becomes_a_component_and_a_component_stays_as_it_is() {
+        let world = "auricle:pipeline/chunker-role";
+        let component = encode_wat("c", CHUNKER, &contracts(), world).unwrap();
+        assert!(component.starts_with(&COMPONENT_PREAMBLE));
+        assert_eq!(encode_module("c", &component).unwrap(), component);
+    }
+
+    #[test]
+    fn a_module_without_the_worlds_export_is_refused_by_name() {
+        let world = "auricle:pipeline/speaker-assigner-role";
+        let error = encode_wat("odd", CHUNKER, &contracts(), world).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("odd does not make a component"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_module_are_refused() {
+        assert!(encode_module("x", b"not wasm").is_err());
+        assert!(encode_module("x", b"").is_err());
+    }
+}

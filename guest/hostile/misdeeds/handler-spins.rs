@@ -1,6 +1,7 @@
-//! A handler that computes without end.
+//! A handler that computes without end, for a request as for a WebSocket.
 
 use auricle_guest::handler::{Handler, IncomingRequest, ResponseOutparam};
+use auricle_guest::websocket::{Socket, Upgrade, WebsocketHandler};
 
 struct Hostile;
 
@@ -10,4 +11,11 @@ impl Handler for Hostile {
     }
 }
 
+impl WebsocketHandler for Hostile {
+    fn handle(_: Upgrade, _: Socket) {
+        auricle_hostile::spin()
+    }
+}
+
 auricle_guest::handler::export!(Hostile);
+auricle_guest::websocket::export!(Hostile);

@@ -33,3 +33,12 @@ pub fn spin() -> ! {
         count = std::hint::black_box(count.wrapping_add(1));
     }
 }
+
+/// Calls itself without end: the array makes the frame large, the addition keeps it from being a
+/// loop.
+#[must_use]
+#[allow(unconditional_recursion, reason = "this is the misdeed")]
+pub fn recurse(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 16]);
+    recurse(depth.wrapping_add(1)).wrapping_add(frame.iter().sum())
+}

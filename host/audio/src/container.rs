@@ -49,22 +49,21 @@ pub(crate) fn decode(
             Ok(Some(packet)) => packet,
             Ok(None) => break,
             // Another stream begins, as in chained Ogg.
-            Err(Error::ResetRequired) => match select(&*reader, context) {
-                Ok(next) => {
-                    playing = next;
-                    barren += 1;
-                    continue;
-                }
-                Err(_) => break,
-            },
-            Err(error @ Error::DecodeError(_)) => {
+            Err(Error::ResetRequired) => {
+                let Ok(next) = select(&*reader, context) else {
+                    break;
+                };
+                playing = next;
                 barren += 1;
-                first_failure.get_or_insert_with(|| says(&error));
                 continue;
             }
             Err(error) => {
                 first_failure.get_or_insert_with(|| says(&error));
-                break;
+                barren += 1;
+                match error {
+                    Error::DecodeError(_) => continue,
+                    _ => break,
+                }
             }
         };
         if packet.track_id != playing.track_id {

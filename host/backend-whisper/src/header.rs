@@ -106,7 +106,7 @@ fn foreign(bytes: &[u8]) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     fn header(vocab: i32, layers: i32) -> Vec<u8> {

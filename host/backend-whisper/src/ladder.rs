@@ -21,17 +21,20 @@ pub(crate) enum Verdict {
 
 /// Judges an attempt.
 pub(crate) fn judge(attempt: &Attempt, no_speech_prob: f32, options: &DecodeOptions) -> Verdict {
-    let improbable = attempt.avg_logprob < options.logprob_threshold;
-    if improbable && no_speech_prob > options.no_speech_threshold {
+    let failed = attempt.avg_logprob < options.logprob_threshold
+        || attempt.compression_ratio > options.compression_ratio_threshold;
+    if !failed {
+        return Verdict::Accept;
+    }
+    // openai-whisper hears silence in improbable texts only, and climbs where a text repeats
+    // itself over noise, until some text is accepted.
+    if no_speech_prob > options.no_speech_threshold {
         return Verdict::Silence;
     }
     if options.temperature > 0.0 {
-        return Verdict::Accept;
-    }
-    if improbable || attempt.compression_ratio > options.compression_ratio_threshold {
-        Verdict::Climb
-    } else {
         Verdict::Accept
+    } else {
+        Verdict::Climb
     }
 }
 
@@ -87,8 +90,12 @@ mod tests {
     }
 
     #[test]
-    fn an_improbable_text_over_probable_silence_is_silence() {
+    fn a_failed_text_over_probable_silence_is_silence() {
         let options = DecodeOptions::default();
+        assert_eq!(
+            judge(&attempt(-0.3, 2.5, 0.0), 0.7, &options),
+            Verdict::Silence
+        );
         assert_eq!(
             judge(&attempt(-1.1, 1.5, 0.0), 0.7, &options),
             Verdict::Silence

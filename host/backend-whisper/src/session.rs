@@ -21,6 +21,10 @@ use crate::words::{TextToken, has_spaces, trim_silence, words};
 /// windows under 0.1 s and warns under 1 s.
 const MIN_WINDOW_SAMPLES: usize = SAMPLE_RATE as usize * 11 / 10;
 
+/// A window without one sample above this (-80 dB, three steps of 16 bits) is silent,
+/// and Whisper is not asked: it says "you" or "Thank you." to digital silence.
+const SILENCE_AMPLITUDE: f32 = 1e-4;
+
 /// Passes over one chunk at most, of which each runs the encoder.
 const MAX_PASSES: usize = 4;
 
@@ -76,7 +80,7 @@ impl EngineSession for WhisperSession {
         let mut from = 0;
         for _ in 0..MAX_PASSES {
             let window = samples.get(from..).unwrap_or_default();
-            if window.is_empty() {
+            if window.iter().all(|sample| sample.abs() < SILENCE_AMPLITUDE) {
                 break;
             }
             let Some(decoded) = self.decode(window, &call, cancel)? else {
@@ -89,8 +93,11 @@ impl EngineSession for WhisperSession {
                 segments.push(segment);
             }
             match rest_after(&cut, window) {
-                Some(offset) => from += offset,
-                None => break,
+                // A text that had to be drawn at random is no reason to believe in more of it.
+                Some(offset) if decoded.attempt.temperature <= options.temperature => {
+                    from += offset;
+                }
+                _ => break,
             }
         }
         segments.retain(|segment| !segment.text.is_empty() && !is_non_speech_tag(&segment.text));
@@ -279,7 +286,9 @@ impl WhisperSession {
         self.last_positions = request.audio_positions;
         if matches!(result, Err(Failure::StateFreed)) {
             // whisper.cpp freed it; dropping it here would free it twice.
-            self.state.take().map(std::mem::forget);
+            if let Some(state) = self.state.take() {
+                std::mem::forget(state);
+            }
         }
         Ok(result?)
     }

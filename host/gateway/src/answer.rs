@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Method, Response, StatusCode};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -49,7 +50,7 @@ pub(crate) fn hold(
         || head.status == StatusCode::NO_CONTENT
         || head.status == StatusCode::NOT_MODIFIED;
     let body = HeldBody {
-        left_bytes: inner.size_hint().exact(),
+        left_bytes: inner.size_hint().exact().or_else(|| content_length(&head.headers)),
         ended: bodiless,
         inner,
         held,
@@ -57,6 +58,11 @@ pub(crate) fn hold(
         deadline: Box::pin(sleep_until(deadline)),
     };
     Response::from_parts(head, body.boxed_unsync())
+}
+
+/// What the answer's own header promises: hyper stops there without asking for the end.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 impl Body for HeldBody {

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -39,7 +38,9 @@ pub(super) async fn run(mut config: Config, args: TranscribeArgs) -> Result<Exit
         std::fs::create_dir_all(dir)
             .with_context(|| format!("the directory {} cannot be made", dir.display()))?;
     }
-    let node = Arc::new(Node::assemble(&config)?);
+    let node = Node::assemble(&config)?;
+    // Held to the end, so that the model is loaded once and before any file's time is taken.
+    let _model = node.registry.lease(&config.default_model, args.word_timestamps).await?;
     let limits = config.file.audio.decode_limits();
     let mut failed = 0;
     for file in &args.files {
@@ -80,10 +81,10 @@ async fn transcribe(
     limits: &DecodeLimits,
     args: &TranscribeArgs,
 ) -> Result<()> {
+    let began = Instant::now();
     let (path, limits) = (file.to_owned(), limits.clone());
     let clip = tokio::task::spawn_blocking(move || decode(&path, &limits)).await??;
     let bar = progress_bar(file, args.quiet);
-    let began = Instant::now();
     let transcript = recognise(node, clip, options.clone(), &bar).await;
     bar.finish_and_clear();
     let transcript = transcript?;

@@ -151,7 +151,7 @@ impl<T: Weighed> FairQueue<T> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     #[derive(Debug, PartialEq)]

@@ -1,0 +1,35 @@
+//! The whole system from outside: the `auricle` program as a child process, spoken to over the
+//! network and through its command line.
+//!
+//! What one crate does alone is tested in that crate; here stands what only the whole can promise.
+//! Servers listen on loopback ports that the kernel chooses and never outlive the suite.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod support;
+
+/// The tutorial API: fields, options and routes of every answer that is not an error.
+mod api;
+/// Requests that are wrong, one by one: status, JSON error, nothing leaked, server alive.
+mod bad_input;
+/// Disconnects, in the middle of everything: the device is free again within a second.
+mod cancel;
+/// `auricle transcribe` and the other verbs: output, exit codes, standard input.
+mod cli;
+/// Every container and codec that the README names.
+mod formats;
+/// Starting and stopping: readiness, configuration, CORS, HTTP versions, drain.
+mod lifecycle;
+/// Many requests at once and large ones: memory, queues, honest refusals.
+mod load;
+/// The right words: known texts, languages, long files, and nothing where nothing is said.
+mod quality;
+/// The live WebSocket.
+mod realtime;
+/// One test for every defect that got out of its crate.
+mod regression;
