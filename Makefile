@@ -14,11 +14,14 @@ setup: ## install all that building and serving need (once; later runs take seco
 	@scripts/setup.sh
 
 serve: setup ## build and start the server on 127.0.0.1:8000 with the model `base`
-	@$(WITH) cargo build --release --locked -p auricle
+	@$(WITH) cargo build --release --locked --workspace --bin auricle
 	@exec ./target/release/auricle serve
 
 test: setup ## run the whole test suite (AURICLE_EVAL_DATA names other evaluation data)
+	@# The end-to-end tests run the program. In one step with the tests, cargo builds both alike.
+	@$(WITH) cargo build --release --locked --workspace --bins --tests
 	@$(WITH) cargo test --release --locked --workspace
+	@cargo test --locked --manifest-path guest/Cargo.toml --workspace
 
 lint: setup ## check formatting, lints and file lengths
 	@cargo fmt --all --check

@@ -1,1 +1,76 @@
-//! Benchmarks of Auricle.
+//! What the benchmarks share: the first-party components, ready to be called as the server calls
+//! them.
+//!
+//! Owns one runtime with the server's default settings and no cache of compiled components. What is
+//! measured, and against what, stands in `docs/benchmarks/`; `run.sh` runs it all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use auricle_capability::{
+    AssignerComponent, ChunkerComponent, ComponentFile, Guests, HandlerComponent, RequestScope,
+    Roles,
+};
+use auricle_runtime::deployment::RevisionParts;
+use auricle_runtime::{Deployment, InstanceLimits, Revision, Runtime, RuntimeConfig};
+use auricle_speech::TenantId;
+
+/// How long a call may take; none comes near it.
+const DEADLINE: Duration = Duration::from_secs(3600);
+
+/// The first-party components on a runtime of their own.
+pub struct FirstParty {
+    /// Calls them.
+    pub guests: Guests,
+    /// Answers requests.
+    pub handler: Arc<Revision<HandlerComponent>>,
+    /// Cuts clips.
+    pub chunker: Arc<Revision<ChunkerComponent>>,
+    /// Gives segments their speakers.
+    pub assigner: Arc<Revision<AssignerComponent>>,
+    _runtime: Runtime,
+}
+
+impl FirstParty {
+    /// Compiles and links the components. Blocking.
+    ///
+    /// # Errors
+    /// When the runtime does not start or a component does not fit its role.
+    pub fn start() -> Result<Self> {
+        let runtime = Runtime::start(RuntimeConfig::default())?;
+        let roles = Roles::new(&runtime)?;
+        let file = ComponentFile::new;
+        let handler = roles.handler(&runtime, &file(auricle_first_party::HANDLER))?;
+        let chunker = roles.chunker(&runtime, &file(auricle_first_party::CHUNKER))?;
+        let assigner = roles.assigner(&runtime, &file(auricle_first_party::SPEAKER_ASSIGNER))?;
+        Ok(Self {
+            guests: Guests::new(runtime.engine().clone()),
+            handler: revision(handler),
+            chunker: revision(chunker),
+            assigner: revision(assigner),
+            _runtime: runtime,
+        })
+    }
+}
+
+fn revision<P>(component: P) -> Arc<Revision<P>> {
+    let parts = RevisionParts {
+        digest: String::new(),
+        configuration: BTreeMap::new(),
+        limits: InstanceLimits::default(),
+        component,
+    };
+    Deployment::new(parts).current()
+}
+
+/// A request of the default tenant that begins now.
+#[must_use]
+pub fn scope() -> RequestScope {
+    RequestScope {
+        tenant: TenantId::default_tenant(),
+        request_id: "bench".into(),
+        deadline: Instant::now() + DEADLINE,
+    }
+}

@@ -21,10 +21,12 @@ mod ggml;
 mod huggingface;
 mod layout;
 mod mel;
+pub mod onnx;
 mod openai;
 mod output;
 mod pickle;
 mod quantize;
+mod torch;
 mod vocabulary;
 mod weights;
 

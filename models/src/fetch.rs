@@ -7,7 +7,7 @@
 //!
 //! Packages come through their registry's own client, which knows the user's mirror, proxy,
 //! certificates and credentials; reading a registry's index ourselves would know none of them.
-//! Hub files are gigabytes, so they are continued byte for byte by [`http`], also after a crash;
+//! Hub files are gigabytes, so they are continued byte for byte by `http`, also after a crash;
 //! a package (at most 95 MB) whose client is killed starts over.
 
 pub(crate) mod archive;

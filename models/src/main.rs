@@ -5,6 +5,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use auricle_models::store::PullOptions;
@@ -51,9 +52,19 @@ enum Verb {
     },
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    let store = Store::open(dirs(&arguments)?)?;
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell when standard error is closed.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let store = Store::open(dirs(arguments)?)?;
     match &arguments.verb {
         Verb::Pull {
             names,

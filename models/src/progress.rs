@@ -51,10 +51,11 @@ struct Bars {
 impl Progress for Bars {
     fn begin(&self, what: &str, total_bytes: Option<u64>) {
         let bar = total_bytes.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+        // At most 76 columns: a longer line would be cut on a common terminal.
         let template = if total_bytes.is_some() {
-            "{msg:40!} {bar:25} {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} {eta:>4}"
+            "{msg:32!} {bar:16} {bytes:>10}/{total_bytes:10} {eta:>4}"
         } else {
-            "{msg:40!} {spinner} {bytes:>10}"
+            "{msg:32!} {spinner} {bytes:>10}"
         };
         // The template is a constant: if it were wrong the plain style would be no loss.
         if let Ok(style) = ProgressStyle::with_template(template) {

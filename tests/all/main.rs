@@ -11,6 +11,10 @@
     reason = "tests"
 )]
 
+/// Guests that misbehave, and tenants who deploy them.
+mod guests;
+/// A server inside this process.
+mod inside;
 mod support;
 
 /// The tutorial API: fields, options and routes of every answer that is not an error.
@@ -21,10 +25,14 @@ mod bad_input;
 mod cancel;
 /// `auricle transcribe` and the other verbs: output, exit codes, standard input.
 mod cli;
+/// Components come into their roles: at the start, by a swap, out of the cache.
+mod deployment;
 /// Every container and codec that the README names.
 mod formats;
 /// Starting and stopping: readiness, configuration, CORS, HTTP versions, drain.
 mod lifecycle;
+/// What a component may use, and that going over it costs nobody else.
+mod limits;
 /// Many requests at once and large ones: memory, queues, honest refusals.
 mod load;
 /// The right words: known texts, languages, long files, and nothing where nothing is said.
@@ -33,3 +41,5 @@ mod quality;
 mod realtime;
 /// One test for every defect that got out of its crate.
 mod regression;
+/// Keys, and what a tenant can see of another.
+mod tenancy;

@@ -4,6 +4,7 @@
 
 pub mod audio;
 pub mod program;
+pub mod raw;
 pub mod server;
 pub mod socket;
 pub mod text;

@@ -5,9 +5,9 @@
 //!
 //! | route | answer |
 //! |---|---|
-//! | `POST /transcribe` | transcript as JSON ([`transcribe`]) |
-//! | `POST /detect-language` | the likeliest languages ([`detect`]) |
-//! | `WS /ws/transcribe` | text of live audio, piece by piece ([`live`]) |
+//! | `POST /transcribe` | transcript as JSON (`transcribe`) |
+//! | `POST /detect-language` | the likeliest languages (`detect`) |
+//! | `WS /ws/transcribe` | text of live audio, piece by piece (`live`) |
 //!
 //! Health, documentation and CORS are the gateway's.
 //!

@@ -120,9 +120,12 @@ pub struct LiveBody<'a> {
     pub is_final: bool,
 }
 
-/// To thousandths: finer than any model's times, and free of the noise of binary fractions.
+/// To thousandths: finer than any model's times, and free of the noise of binary fractions. What is
+/// not a number becomes 0: a deployed speaker-assigner may write anything, and clients expect
+/// numbers.
 fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
+    let rounded = (value * 1000.0).round() / 1000.0;
+    if rounded.is_finite() { rounded } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -178,6 +181,13 @@ mod tests {
             json(true)
                 .contains(r#""words":[{"word":"Hello","start":0.1,"end":0.5,"probability":0.9}]"#)
         );
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_written_as_0() {
+        for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX] {
+            assert_eq!(rounded(odd), 0.0, "{odd}");
+        }
     }
 
     #[test]

@@ -42,7 +42,9 @@ impl HandlerApp {
         RequestScope {
             tenant: context.tenant.clone(),
             request_id: context.request_id.as_str().into(),
-            deadline: context.deadline.unwrap_or_else(|| Instant::now() + SESSION_DEADLINE),
+            deadline: context
+                .deadline
+                .unwrap_or_else(|| Instant::now() + SESSION_DEADLINE),
         }
     }
 }
@@ -54,16 +56,31 @@ impl App for HandlerApp {
         request: Request<RequestBody>,
     ) -> Result<Response<ResponseBody>, AppError> {
         let scope = self.scope(&context);
-        let revision = self.pipeline.deployments().of(&scope.tenant).handler.current();
+        let revision = self
+            .pipeline
+            .deployments()
+            .of(&scope.tenant)
+            .handler
+            .current();
         let request = request.map(|body| body.map_err(source_failure).boxed_unsync());
         let services = Arc::new(self.pipeline.clone());
-        let response = self.pipeline.guests().http(revision, scope, services, request).await;
+        let response = self
+            .pipeline
+            .guests()
+            .http(revision, scope, services, request)
+            .await;
         let response = response.map_err(app_error)?;
         Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
     }
 
     fn accepts_websocket(&self, tenant: &TenantId, _path: &str) -> bool {
-        self.pipeline.deployments().of(tenant).handler.current().component.serves_websockets()
+        self.pipeline
+            .deployments()
+            .of(tenant)
+            .handler
+            .current()
+            .component
+            .serves_websockets()
     }
 
     async fn websocket(
@@ -73,9 +90,17 @@ impl App for HandlerApp {
         socket: WebSocket,
     ) -> Result<(), AppError> {
         let scope = self.scope(&context);
-        let revision = self.pipeline.deployments().of(&scope.tenant).handler.current();
+        let revision = self
+            .pipeline
+            .deployments()
+            .of(&scope.tenant)
+            .handler
+            .current();
         let (receiver, sender) = socket.split();
-        let socket = Socket { receiver: Box::new(Receiver(receiver)), sender: Box::new(Sender(sender)) };
+        let socket = Socket {
+            receiver: Box::new(Receiver(receiver)),
+            sender: Box::new(Sender(sender)),
+        };
         let services = Arc::new(self.pipeline.clone());
         let guests = self.pipeline.guests();
         guests
@@ -86,19 +111,31 @@ impl App for HandlerApp {
 
     fn health(&self) -> Health {
         // The default model is loaded before the port opens.
-        Health { status: HealthStatus::Ok, model: self.model.clone() }
+        Health {
+            status: HealthStatus::Ok,
+            model: self.model.clone(),
+        }
     }
 }
 
 fn upgrade_request(head: &http::request::Parts) -> UpgradeRequest {
-    let path_with_query = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let path_with_query = head
+        .uri
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
     let headers = head
         .headers
         .iter()
         .filter(|(name, _)| *name != http::header::AUTHORIZATION)
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .filter_map(|(name, value)| {
+            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        })
         .collect();
-    UpgradeRequest { path_with_query, headers }
+    UpgradeRequest {
+        path_with_query,
+        headers,
+    }
 }
 
 fn source_failure(error: BodyError) -> SourceFailure {
@@ -118,7 +155,9 @@ fn app_error(failure: GuestFailure) -> AppError {
         GuestFailure::OutOfMemory | GuestFailure::LimitExceeded(_) => {
             AppError::ComponentOverLimit { detail }
         }
-        GuestFailure::PoolExhausted => AppError::Overloaded { retry_after: POOL_RETRY },
+        GuestFailure::PoolExhausted => AppError::Overloaded {
+            retry_after: POOL_RETRY,
+        },
         _ => AppError::ComponentFailed { detail },
     }
 }

@@ -57,7 +57,12 @@ pub enum Command {
 pub struct ServeArgs {
     /// Address to listen on; may be given several times. Port 0 takes a free one. Default:
     /// 127.0.0.1:8000.
-    #[arg(long, env = "AURICLE_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "AURICLE_LISTEN",
+        value_name = "ADDRESS",
+        value_delimiter = ','
+    )]
     pub listen: Vec<SocketAddr>,
     /// Model of requests that name none (WHISPER_MODEL is accepted too). Default: base.
     #[arg(long, env = "AURICLE_MODEL", value_name = "NAME")]

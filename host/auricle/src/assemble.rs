@@ -61,7 +61,10 @@ impl Node {
             ..DeviceConfig::default()
         })?);
         let runtime = Runtime::start(config.file.runtime.clone())?;
-        let components = Arc::new(Components { roles: Roles::new(&runtime)?, runtime });
+        let components = Arc::new(Components {
+            roles: Roles::new(&runtime)?,
+            runtime,
+        });
         let deployments = Arc::new(components.deployments(config)?);
         let pipeline = Pipeline::new(PipelineParts {
             guests: Guests::new(components.runtime.engine().clone()),
@@ -71,7 +74,12 @@ impl Node {
             default_model: config.default_model.clone(),
             decode_limits: config.file.audio.decode_limits(),
         });
-        Ok(Self { pipeline, registry, scheduler, components })
+        Ok(Self {
+            pipeline,
+            registry,
+            scheduler,
+            components,
+        })
     }
 }
 
@@ -99,7 +107,12 @@ impl Server {
         let model = config.default_model;
         let lease = node.registry.lease(&model, false).await?;
         let bound = Gateway::bind(config.file.server, credentials).await?;
-        Ok(Self { node, bound, model, _default_model: lease })
+        Ok(Self {
+            node,
+            bound,
+            model,
+            _default_model: lease,
+        })
     }
 
     /// The addresses that are listened on.
@@ -145,8 +158,12 @@ impl Components {
     ) -> Result<TenantDeployments> {
         Ok(TenantDeployments {
             handler: role(&tenant.handler, base.map(|b| &b.handler), || {
-                Source::new(&tenant.handler, auricle_first_party::HANDLER, &limits.handler)
-                    .parts(|file| self.roles.handler(&self.runtime, file))
+                Source::new(
+                    &tenant.handler,
+                    auricle_first_party::HANDLER,
+                    &limits.handler,
+                )
+                .parts(|file| self.roles.handler(&self.runtime, file))
             })?,
             chunker: role(&tenant.chunker, base.map(|b| &b.chunker), || {
                 self.chunker(tenant.chunker.as_ref(), &limits.chunker)
@@ -199,11 +216,18 @@ impl<'a> Source<'a> {
         first_party: &'static [u8],
         limits: &InstanceLimits,
     ) -> Self {
-        let own_limits = component.as_ref().and_then(|component| component.limits.clone());
+        let own_limits = component
+            .as_ref()
+            .and_then(|component| component.limits.clone());
         Self {
-            path: component.as_ref().and_then(|component| component.path.as_deref()),
+            path: component
+                .as_ref()
+                .and_then(|component| component.path.as_deref()),
             first_party,
-            configuration: component.as_ref().map(|c| c.configuration.clone()).unwrap_or_default(),
+            configuration: component
+                .as_ref()
+                .map(|c| c.configuration.clone())
+                .unwrap_or_default(),
             limits: own_limits.unwrap_or_else(|| limits.clone()),
         }
     }
@@ -244,7 +268,9 @@ impl ModelSource for StoreModels {
     fn find(&self, name: &str) -> Result<ModelFiles, ModelSourceError> {
         let model = self.store.resolve(name).map_err(|error| match error {
             ModelsError::Unknown { .. } | ModelsError::BadName { .. } => ModelSourceError::Unknown,
-            error => ModelSourceError::Missing { reason: error.to_string() },
+            error => ModelSourceError::Missing {
+                reason: error.to_string(),
+            },
         })?;
         Ok(ModelFiles {
             name: model.reference,

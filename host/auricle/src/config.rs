@@ -177,7 +177,11 @@ impl Config {
         };
         file.runtime.cache_dir = Some(data_dir.join("components"));
         let mut store = StoreDirs::from_env().context("give --models-dir and AURICLE_CACHE_DIR")?;
-        if let Some(dir) = common.models_dir.clone().or_else(|| file.models.dir.clone()) {
+        if let Some(dir) = common
+            .models_dir
+            .clone()
+            .or_else(|| file.models.dir.clone())
+        {
             store.models = dir;
         }
         if store.hub_url.is_none() {
@@ -185,7 +189,12 @@ impl Config {
         }
         let default_model = file.models.default.clone();
         let workers = file.models.workers;
-        let mut config = Self { file, store, default_model: DEFAULT_MODEL.into(), workers: 1 };
+        let mut config = Self {
+            file,
+            store,
+            default_model: DEFAULT_MODEL.into(),
+            workers: 1,
+        };
         config.set_model(default_model);
         config.set_workers(workers)?;
         Ok(config)
@@ -211,8 +220,14 @@ impl Config {
 
     /// Sets the default model: `name`, else `WHISPER_MODEL`, else [`DEFAULT_MODEL`].
     pub fn set_model(&mut self, name: Option<String>) {
-        let alias = || std::env::var("WHISPER_MODEL").ok().filter(|name| !name.is_empty());
-        self.default_model = name.or_else(alias).unwrap_or_else(|| DEFAULT_MODEL.to_owned());
+        let alias = || {
+            std::env::var("WHISPER_MODEL")
+                .ok()
+                .filter(|name| !name.is_empty())
+        };
+        self.default_model = name
+            .or_else(alias)
+            .unwrap_or_else(|| DEFAULT_MODEL.to_owned());
     }
 
     /// Sets the number of workers; one per core without a number.
@@ -244,7 +259,8 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_an_error_that_names_it() {
-        let error = toml::from_str::<FileConfig>("[server.limits]\nmax_boddy_bytes = 1").unwrap_err();
+        let error =
+            toml::from_str::<FileConfig>("[server.limits]\nmax_boddy_bytes = 1").unwrap_err();
         assert!(error.to_string().contains("max_boddy_bytes"), "{error}");
     }
 

@@ -18,6 +18,10 @@ pub fn start(common: &Common, default: &str) -> Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    let started = if common.log_json { lines.json().try_init() } else { lines.try_init() };
+    let started = if common.log_json {
+        lines.json().try_init()
+    } else {
+        lines.try_init()
+    };
     started.map_err(|error| anyhow::anyhow!("logging cannot be started: {error}"))
 }

@@ -93,7 +93,10 @@ type AbortCallback = unsafe extern "C" fn(data: *mut c_void) -> bool;
 /// `GGML_BACKEND_DEVICE_TYPE_CPU`.
 const DEVICE_TYPE_CPU: c_int = 0;
 
-#[allow(unsafe_code, reason = "ggml's public C functions that whisper-rs does not bind")]
+#[allow(
+    unsafe_code,
+    reason = "ggml's public C functions that whisper-rs does not bind"
+)]
 unsafe extern "C" {
     fn ggml_backend_dev_by_type(kind: c_int) -> *mut Device;
     fn ggml_backend_dev_init(device: *mut Device, params: *const c_char) -> Backend;

@@ -30,7 +30,10 @@ impl Header {
             bytes.get(index * 4..index * 4 + 4)?.try_into().ok()
         };
         let Some(magic) = word(0).map(u32::from_le_bytes) else {
-            return Err(format!("it is empty or cut off after {} bytes", bytes.len()));
+            return Err(format!(
+                "it is empty or cut off after {} bytes",
+                bytes.len()
+            ));
         };
         if magic != MAGIC {
             return Err(format!("it is {}, not a whisper.cpp model", foreign(bytes)));
@@ -140,7 +143,11 @@ mod tests {
     fn foreign_and_truncated_files_are_named() {
         let cut = Header::parse(&header(51_865, 6)[..20]).unwrap_err();
         assert!(cut.contains("cut off after 20 bytes"), "{cut}");
-        assert!(Header::parse(b"GGUF\x03\0\0\0").unwrap_err().contains("GGUF"));
+        assert!(
+            Header::parse(b"GGUF\x03\0\0\0")
+                .unwrap_err()
+                .contains("GGUF")
+        );
         assert!(Header::parse(b"<html>..").unwrap_err().contains("HTML"));
         assert!(Header::parse(b"").unwrap_err().contains("0 bytes"));
     }

@@ -11,6 +11,7 @@
 //! - `session`: the passes over one chunk.
 //! - `attempt`: one call of `whisper_full`.
 //! - `ladder`: which attempt to accept, Whisper's rules of temperature fallback.
+//! - `rest`: whether a window holds more than its first pass found.
 //! - `split`: the token stream cut into timed pieces.
 //! - `words`: tokens grouped into words with times.
 //! - `text`: UTF-8 across tokens, compression ratio, tags such as `[Music]`.
@@ -31,6 +32,7 @@ mod header;
 mod ladder;
 mod loader;
 mod log;
+mod rest;
 mod session;
 mod split;
 mod text;

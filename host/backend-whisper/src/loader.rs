@@ -54,7 +54,7 @@ impl EngineLoader for WhisperLoader {
 fn parameters(files: &ModelFiles, header: Header) -> WhisperContextParameters<'static> {
     let mut parameters = WhisperContextParameters::new();
     parameters.use_gpu(cfg!(feature = "cuda"));
-    parameters.flash_attn(FLASH_ATTENTION && !files.word_timestamps);
+    parameters.flash_attn(FUSED_ATTENTION && !files.word_timestamps);
     if files.word_timestamps {
         parameters.dtw_parameters(DtwParameters {
             mode: header.alignment_heads(&files.name),
@@ -64,8 +64,9 @@ fn parameters(files: &ModelFiles, header: Header) -> WhisperContextParameters<'s
     parameters
 }
 
-/// Whether engines without word times use ggml's fused attention.
-const FLASH_ATTENTION: bool = cfg!(feature = "cuda");
+/// Whether engines without word times use ggml's fused attention: on a GPU only, a CPU is slower
+/// with it.
+pub(crate) const FUSED_ATTENTION: bool = cfg!(feature = "cuda");
 
 /// Checks the file before whisper.cpp sees it. Returns its header and length.
 fn verify(files: &ModelFiles) -> Result<(Header, u64), String> {

@@ -12,10 +12,11 @@ use whisper_rs::WhisperState;
 use crate::abort::{AbortSlot, with_slot};
 use crate::attempt::{self, Attempt, Failure, Request, TEMPERATURE_STEP};
 use crate::ladder::{Verdict, choose, judge};
-use crate::loader::Model;
+use crate::loader::{FUSED_ATTENTION, Model};
+use crate::rest;
 use crate::split::{Marks, Piece, Split, split};
 use crate::text::{is_non_speech_tag, utf8_of};
-use crate::words::{TextToken, has_spaces, trim_silence, words};
+use crate::words::{self, TextToken, has_spaces};
 
 /// Shortest window given to whisper.cpp; shorter ones get silence behind them. It ignores
 /// windows under 0.1 s and warns under 1 s.
@@ -28,8 +29,11 @@ const SILENCE_AMPLITUDE: f32 = 1e-4;
 /// Passes over one chunk at most, of which each runs the encoder.
 const MAX_PASSES: usize = 4;
 
-/// Shortest rest of a window, after its last timestamp, that is worth another pass.
-const MIN_REST_SAMPLES: usize = SAMPLE_RATE as usize * 2;
+/// How much later than the place where the text stops its words may be.
+const MAX_BELIED_SECS: f64 = 1.0;
+
+/// Samples in a hundredth of a second.
+const SAMPLES_PER_CS: usize = SAMPLE_RATE as usize / 100;
 
 /// Samples per position of the encoder's output (20 ms).
 const SAMPLES_PER_POSITION: usize = SAMPLE_RATE as usize / 50;
@@ -39,8 +43,9 @@ const SAMPLES_PER_POSITION: usize = SAMPLE_RATE as usize / 50;
 /// 31, 34, 42 and 80 s.
 const SILENCE_POSITIONS: usize = 200;
 
-/// Positions are rounded up to this, which suits the matrix kernels.
-const POSITIONS_MULTIPLE: usize = 64;
+/// Positions are rounded up to this, which suits the matrix kernels. ggml's fused attention pads
+/// to 256 without masking what an earlier window left in the padding: there must be none.
+const POSITIONS_MULTIPLE: usize = if FUSED_ATTENTION { 256 } else { 64 };
 
 /// Longest prompt looked at, in bytes; its end counts. Whisper takes 223 tokens, seldom more than
 /// 4 bytes each. The bound is for whisper.cpp's tokenizer: `std::regex` recurses per character.
@@ -87,15 +92,30 @@ impl EngineSession for WhisperSession {
                 break;
             };
             let cut = self.cut(&decoded.attempt, window.len());
+            let done = segments.len();
+            let mut place = Place {
+                offset: secs(from),
+                limit: secs(samples.len()),
+                heard: secs(from),
+            };
             for piece in &cut.pieces {
-                let mut segment = self.segment(piece, &decoded, from, samples.len(), &call);
-                fit_to_words(&mut segment, samples);
-                segments.push(segment);
+                segments.push(self.segment(piece, &decoded, &mut place, &call));
             }
-            match rest_after(&cut, window) {
-                // A text that had to be drawn at random is no reason to believe in more of it.
-                Some(offset) if decoded.attempt.temperature <= options.temperature => {
-                    from += offset;
+            let (before, new) = segments.split_at_mut(done);
+            words::finish(new, samples);
+            if rest::repeats(new, before) {
+                segments.truncate(done);
+                break;
+            }
+            let stopped = cut.stopped_at_cs.map(|cs| cs as usize * SAMPLES_PER_CS);
+            match stopped.filter(|&stopped| rest::is_worth_a_pass(window, stopped)) {
+                // A text that had to be drawn at random is no reason to believe in more of it, nor
+                // are timestamps that the words' own times belie.
+                Some(stopped)
+                    if decoded.attempt.temperature <= options.temperature
+                        && place.heard <= secs(from + stopped) + MAX_BELIED_SECS =>
+                {
+                    from += stopped;
                 }
                 _ => break,
             }
@@ -135,6 +155,16 @@ struct Call<'a> {
     language: Language,
     options: &'a DecodeOptions,
     prompt: Vec<i32>,
+}
+
+/// Where in the chunk a window lies, in seconds.
+struct Place {
+    offset: f64,
+    /// End of the chunk.
+    limit: f64,
+    /// End of the last word so far. Words are not held to their segment's timestamp tokens, which
+    /// are far off at times; warping looks at the sound.
+    heard: f64,
 }
 
 /// An accepted decoding of a window.
@@ -219,9 +249,7 @@ impl WhisperSession {
         // A NUL would end the C string; a leading space is how words begin in the vocabulary.
         let text = format!(" {}", end.replace('\0', " "));
         let context = &self.model.context;
-        let mut tokens = context
-            .tokenize(&text, text.len() + 1)
-            .unwrap_or_default();
+        let mut tokens = context.tokenize(&text, text.len() + 1).unwrap_or_default();
         tokens.retain(|&token| token < context.token_eot());
         tokens.split_off(tokens.len().saturating_sub(MAX_PROMPT_TOKENS))
     }
@@ -318,20 +346,17 @@ impl WhisperSession {
         split(&ids, marks, cs(window_samples))
     }
 
-    /// A piece of the window that begins at sample `from` of the chunk, as a segment.
+    /// A piece of a window as a segment.
     fn segment(
         &self,
         piece: &Piece,
         decoded: &Decoded,
-        from: usize,
-        chunk_samples: usize,
+        place: &mut Place,
         call: &Call<'_>,
     ) -> Segment {
         let context = &self.model.context;
         let attempt = &decoded.attempt;
-        let offset = secs(from);
-        let limit = secs(chunk_samples);
-        let at = |cs: i64| (offset + cs as f64 / 100.0).min(limit);
+        let at = |cs: i64| (place.offset + cs as f64 / 100.0).min(place.limit);
         let text_tokens: Vec<_> = attempt
             .tokens
             .get(piece.tokens.clone())
@@ -350,7 +375,12 @@ impl WhisperSession {
         let (ids, tokens): (Vec<i32>, Vec<TextToken<'_>>) = text_tokens.into_iter().unzip();
         let bytes: Vec<u8> = tokens.iter().flat_map(|t| t.bytes).copied().collect();
         let (start, end) = (at(piece.start_cs), at(piece.end_cs));
-        let spaces = call.options.task == Task::Translate || has_spaces(call.language.code());
+        let mut timed = Vec::new();
+        if call.options.word_timestamps {
+            let spaces = call.options.task == Task::Translate || has_spaces(call.language.code());
+            timed = words::words(&tokens, place.heard, place.limit, spaces);
+            place.heard = timed.last().map_or(place.heard, |word| word.end);
+        }
         Segment {
             id: 0,
             start,
@@ -361,11 +391,7 @@ impl WhisperSession {
             avg_logprob: attempt.avg_logprob.min(0.0),
             compression_ratio: attempt.compression_ratio,
             no_speech_prob: decoded.no_speech_prob,
-            words: if call.options.word_timestamps {
-                words(&tokens, start, end, spaces)
-            } else {
-                Vec::new()
-            },
+            words: timed,
             speaker: None,
         }
     }
@@ -385,15 +411,6 @@ impl WhisperSession {
         state.pcm_to_mel(window, 1).map_err(failed)?;
         let (_, probabilities) = state.lang_detect(0, 1).map_err(failed)?;
         Ok(probabilities)
-    }
-}
-
-/// Takes silence out of word times and has the segment begin and end with its words: their times
-/// are finer than the segment's timestamp tokens.
-fn fit_to_words(segment: &mut Segment, samples: &[f32]) {
-    trim_silence(&mut segment.words, samples);
-    if let (Some(first), Some(last)) = (segment.words.first(), segment.words.last()) {
-        (segment.start, segment.end) = (first.start, last.end);
     }
 }
 
@@ -437,31 +454,9 @@ fn audio_positions(window_samples: usize, all: usize) -> usize {
     if rounded < all { rounded } else { 0 }
 }
 
-/// Sample at which another pass should begin, when the text stopped early and the rest of the
-/// window is long and loud enough to hold more of it.
-fn rest_after(cut: &Split, window: &[f32]) -> Option<usize> {
-    let stopped = usize::try_from(cut.stopped_at_cs?).ok()? * SAMPLE_RATE as usize / 100;
-    let (before, rest) = window.split_at_checked(stopped)?;
-    let worth_it = stopped > 0 && rest.len() >= MIN_REST_SAMPLES && is_as_loud(rest, before);
-    worth_it.then_some(stopped)
-}
-
-/// Whether some 0.5 s of `rest` are at least a quarter as loud (-12 dB) as `heard` on the whole.
-fn is_as_loud(rest: &[f32], heard: &[f32]) -> bool {
-    let loudest = rest
-        .chunks(SAMPLE_RATE as usize / 2)
-        .map(mean_square)
-        .fold(0.0, f32::max);
-    loudest > 1e-6 && loudest >= mean_square(heard) / 16.0
-}
-
-fn mean_square(samples: &[f32]) -> f32 {
-    samples.iter().map(|s| s * s).sum::<f32>() / samples.len().max(1) as f32
-}
-
 /// Playing time in hundredths of a second, rounded up.
 fn cs(samples: usize) -> i64 {
-    samples.div_ceil(SAMPLE_RATE as usize / 100) as i64
+    samples.div_ceil(SAMPLES_PER_CS) as i64
 }
 
 /// Playing time in seconds.

@@ -18,7 +18,7 @@ pub(crate) struct Piece {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Split {
     pub(crate) pieces: Vec<Piece>,
-    /// Where the text stops before the window does, if it does.
+    /// Where text is missing from, if the stream says that there is more than it holds.
     pub(crate) stopped_at_cs: Option<i64>,
 }
 
@@ -54,23 +54,40 @@ pub(crate) fn split(ids: &[i32], marks: Marks, window_cs: i64) -> Split {
             text_from.get_or_insert(position);
         }
     }
-    let mut stopped_at_cs = last_time_cs.filter(|_| !pieces.is_empty());
-    if let Some(from) = text_from {
-        let finished = ids.last() == Some(&marks.eot);
-        if finished || pieces.is_empty() {
-            // The model was done, or this is all there is: the rest of the window is its time.
-            pieces.push(Piece {
-                tokens: from..ids.len(),
-                start_cs,
-                end_cs: window_cs.max(start_cs),
-            });
-            stopped_at_cs = None;
-        }
-        // Else the token limit cut the last piece off: another pass decodes it whole.
+    let finished = ids.last() == Some(&marks.eot);
+    let Some(from) = text_from else {
+        // `<|5.10|><|5.10|>` opens a segment that did not come; a single time at the end says that
+        // there is none. Some windows have times that are all too early: going back there would
+        // transcribe the same speech twice.
+        let mut from_end = ids.iter().rev().skip(usize::from(finished));
+        let opened = from_end
+            .next()
+            .is_some_and(|&id| id >= marks.first_timestamp)
+            && from_end
+                .next()
+                .is_some_and(|&id| id >= marks.first_timestamp);
+        let stopped_at_cs = last_time_cs.filter(|_| opened && !pieces.is_empty());
+        return Split {
+            pieces,
+            stopped_at_cs,
+        };
+    };
+    if !finished && !pieces.is_empty() {
+        // The token limit cut the last piece off: another pass decodes it whole.
+        return Split {
+            pieces,
+            stopped_at_cs: last_time_cs,
+        };
     }
+    // The model was done, or this is all there is: the rest of the window is its time.
+    pieces.push(Piece {
+        tokens: from..ids.len(),
+        start_cs,
+        end_cs: window_cs.max(start_cs),
+    });
     Split {
         pieces,
-        stopped_at_cs,
+        stopped_at_cs: None,
     }
 }
 
@@ -107,7 +124,14 @@ mod tests {
                 },
             ]
         );
-        assert_eq!(got.stopped_at_cs, Some(400));
+        assert_eq!(got.stopped_at_cs, None, "a single time ends the speech");
+    }
+
+    #[test]
+    fn a_segment_that_was_opened_and_did_not_come_is_looked_for() {
+        let got = cut(&[100, 1, 2, 220, 220, EOT]);
+        assert_eq!(got.pieces.len(), 1);
+        assert_eq!(got.stopped_at_cs, Some(240));
     }
 
     #[test]

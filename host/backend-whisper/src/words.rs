@@ -4,7 +4,7 @@
 //! time is where dynamic time warping leaves it, that is its end; so a word lasts from the end of
 //! the token before it to the end of its own last token.
 
-use auricle_speech::{SAMPLE_RATE, Word};
+use auricle_speech::{SAMPLE_RATE, Segment, Word};
 
 /// Written without spaces between words: every character gets its own time
 /// (`split_to_word_tokens`).
@@ -43,11 +43,11 @@ pub(crate) fn has_spaces(code: &str) -> bool {
     !WITHOUT_SPACES.contains(&code)
 }
 
-/// Words of one segment that lasts from `start` to `end`; all times in seconds.
+/// Words of one segment, somewhere between `start` and `end`; all times in seconds.
 pub(crate) fn words(tokens: &[TextToken<'_>], start: f64, end: f64, spaces: bool) -> Vec<Word> {
     let ends = token_ends(tokens, start, end.max(start));
     let groups = merge_punctuation(group(tokens, spaces));
-    let mut words: Vec<Word> = groups
+    groups
         .into_iter()
         .filter_map(|group| {
             let before = group.first.checked_sub(1);
@@ -64,12 +64,22 @@ pub(crate) fn words(tokens: &[TextToken<'_>], start: f64, end: f64, spaces: bool
                 speaker: None,
             })
         })
-        .collect();
-    shorten_long_words(&mut words);
-    words
+        .collect()
 }
 
-/// Ends of all tokens: inside the segment, never going back, gaps filled evenly.
+/// Takes pauses out of the word times of a window's segments, and has each segment begin and end
+/// with its words, whose times are finer than its timestamp tokens. `samples` is the chunk.
+pub(crate) fn finish(segments: &mut [Segment], samples: &[f32]) {
+    shorten_long_words(segments);
+    for segment in segments {
+        trim_silence(&mut segment.words, samples);
+        if let (Some(first), Some(last)) = (segment.words.first(), segment.words.last()) {
+            (segment.start, segment.end) = (first.start, last.end);
+        }
+    }
+}
+
+/// Ends of all tokens: between `start` and `end`, never going back, gaps filled evenly.
 fn token_ends(tokens: &[TextToken<'_>], start: f64, end: f64) -> Vec<f64> {
     let mut ends = Vec::with_capacity(tokens.len());
     let mut floor = start;
@@ -143,7 +153,9 @@ fn merge_punctuation(groups: Vec<Group>) -> Vec<Group> {
     let mut merged: Vec<Group> = Vec::with_capacity(closed.len());
     for group in closed.into_iter().rev() {
         match merged.last_mut() {
-            Some(word) if group.text.starts_with(' ') && is_one_of(group.text.trim(), PREPENDED) => {
+            Some(word)
+                if group.text.starts_with(' ') && is_one_of(group.text.trim(), PREPENDED) =>
+            {
                 word.text.insert_str(0, &group.text);
                 word.first = group.first;
             }
@@ -159,11 +171,12 @@ fn is_one_of(text: &str, marks: &str) -> bool {
     !text.is_empty() && marks.contains(text)
 }
 
-/// Cuts words that swallowed a pause: at a segment's start from the left, elsewhere from the right
-/// when the word ends a sentence, else from the left too.
-fn shorten_long_words(words: &mut [Word]) {
-    let mut lengths: Vec<f64> = words
+/// Cuts words that swallowed a pause: from the right when the word ends a sentence, else from the
+/// left.
+fn shorten_long_words(segments: &mut [Segment]) {
+    let mut lengths: Vec<f64> = segments
         .iter()
+        .flat_map(|segment| &segment.words)
         .map(|word| word.end - word.start)
         .filter(|&length| length > 0.0)
         .collect();
@@ -172,14 +185,11 @@ fn shorten_long_words(words: &mut [Word]) {
         return;
     };
     let longest = 2.0 * median.min(MAX_MEDIAN_SECS);
-    for word in words.iter_mut() {
+    for word in segments.iter_mut().flat_map(|segment| &mut segment.words) {
         if word.end - word.start <= longest {
             continue;
         }
-        let ends_sentence = word
-            .word
-            .ends_with(['.', '。', '!', '！', '?', '？']);
-        if ends_sentence {
+        if word.word.ends_with(['.', '。', '!', '！', '?', '？']) {
             word.end = word.start + longest;
         } else {
             word.start = word.end - longest;
@@ -191,7 +201,7 @@ fn shorten_long_words(words: &mut [Word]) {
 ///
 /// Warping knows when a token ends but not when it begins, so a word after a pause begins with a
 /// part of the pause. In noise no frame counts as silence and nothing changes.
-pub(crate) fn trim_silence(words: &mut [Word], samples: &[f32]) {
+fn trim_silence(words: &mut [Word], samples: &[f32]) {
     for word in words {
         let first = (word.start * f64::from(SAMPLE_RATE)) as usize;
         let last = (word.end * f64::from(SAMPLE_RATE)) as usize;
@@ -206,7 +216,11 @@ pub(crate) fn trim_silence(words: &mut [Word], samples: &[f32]) {
         let Some(head) = powers.iter().position(|&power| power > floor) else {
             continue;
         };
-        let tail = powers.iter().rev().take_while(|&&power| power <= floor).count();
+        let tail = powers
+            .iter()
+            .rev()
+            .take_while(|&&power| power <= floor)
+            .count();
         let frame_secs = FRAME_SAMPLES as f64 / f64::from(SAMPLE_RATE);
         let start = word.start + head as f64 * frame_secs;
         let end = word.end - tail as f64 * frame_secs;
@@ -284,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn times_stay_inside_the_segment_and_never_go_back() {
+    fn times_stay_inside_their_bounds_and_never_go_back() {
         let tokens = [
             token(b" a", Some(5.0)),
             token(b" b", Some(0.1)),
@@ -319,7 +333,21 @@ mod tests {
             token(b" my", Some(8.4)),
             token(b" fellow", Some(8.7)),
         ];
-        let words = words(&tokens, 0.0, 9.0, true);
-        assert!(words[0].start > 7.0, "{:?}", words[0]);
+        let mut segments = [Segment {
+            id: 0,
+            start: 0.0,
+            end: 9.0,
+            text: "And so my fellow".to_owned(),
+            tokens: Vec::new(),
+            temperature: 0.0,
+            avg_logprob: 0.0,
+            compression_ratio: 1.0,
+            no_speech_prob: 0.0,
+            words: words(&tokens, 0.0, 9.0, true),
+            speaker: None,
+        }];
+        finish(&mut segments, &[]);
+        assert!(segments[0].words[0].start > 7.0, "{:?}", segments[0]);
+        assert!(segments[0].start > 7.0 && segments[0].end < 9.0);
     }
 }

@@ -3,7 +3,12 @@
 //! Interfaces are generated once, in [`imports`]; the worlds of the roles reuse them.
 
 #![allow(missing_docs, reason = "generated")]
-#![allow(clippy::all, clippy::pedantic, clippy::restriction, reason = "generated")]
+#![allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::restriction,
+    reason = "generated"
+)]
 
 /// Every interface that a guest imports.
 pub mod imports {

@@ -45,6 +45,9 @@ type WasiBody = UnsyncBoxBody<Bytes, wasmtime_wasi_http::Error>;
 /// Spans that a chunker may answer with: more than 24 h in chunks of a second.
 const MAX_SPANS: usize = 100_000;
 
+/// Bytes of a component's own words in the log.
+const MAX_REASON_BYTES: usize = 1_000;
+
 /// The request that asked for a WebSocket.
 #[derive(Clone, Debug)]
 pub struct UpgradeRequest {
@@ -84,12 +87,16 @@ impl Guests {
         let (sender, response) = oneshot::channel();
         let store = self.store("handler", &revision, &scope, Some(services));
         let deadline = scope.deadline;
-        let task = AbortOnDrop(tokio::spawn(run_http(store, revision, deadline, request, sender)));
+        let task = AbortOnDrop(tokio::spawn(run_http(
+            store, revision, deadline, request, sender,
+        )));
         match response.await {
             Ok(Ok(response)) => {
                 Ok(response.map(|body| UnsyncBoxBody::new(GuardedBody { body, _task: task })))
             }
-            Ok(Err(code)) => Err(GuestFailure::ContractBroken(format!("answered with {code:?}"))),
+            Ok(Err(code)) => Err(GuestFailure::ContractBroken(format!(
+                "answered with {code:?}"
+            ))),
             Err(_) => Err(task.join().await.err().unwrap_or_else(|| {
                 GuestFailure::ContractBroken("ended without a response".into())
             })),
@@ -113,12 +120,17 @@ impl Guests {
             return Err(GuestFailure::ContractBroken("serves no WebSockets".into()));
         };
         let mut store = self.store("handler", revision, &scope, Some(services));
-        let upgrade =
-            Upgrade { path_with_query: request.path_with_query, headers: request.headers };
+        let upgrade = Upgrade {
+            path_with_query: request.path_with_query,
+            headers: request.headers,
+        };
         run(&mut store, scope.deadline, async |store| {
             let socket = store.data_mut().table.push(HostSocket::new(socket))?;
             let guest = live.instantiate_async(&mut *store).await?;
-            guest.auricle_http_websocket_handler().call_handle(store, &upgrade, socket).await
+            guest
+                .auricle_http_websocket_handler()
+                .call_handle(store, &upgrade, socket)
+                .await
         })
         .await
     }
@@ -139,10 +151,13 @@ impl Guests {
             let handle = store.data_mut().table.push(clip.clone())?;
             let guest = revision.component.0.instantiate_async(&mut *store).await?;
             let borrowed = Resource::new_borrow(handle.rep());
-            guest.auricle_pipeline_chunker().call_split(store, borrowed, MAX_CHUNK_SAMPLES).await
+            guest
+                .auricle_pipeline_chunker()
+                .call_split(store, borrowed, MAX_CHUNK_SAMPLES)
+                .await
         })
         .await?
-        .map_err(|error| GuestFailure::ContractBroken(format!("refused the clip: {error:?}")))?;
+        .map_err(|error| refused("the clip", &error))?;
         check_spans(spans.into_iter().map(span_from_wit).collect(), clip)
     }
 
@@ -160,7 +175,11 @@ impl Guests {
             revision.component.0.instantiate_async(store).await
         })
         .await?;
-        Ok(Assigner { store, guest, deadline: scope.deadline })
+        Ok(Assigner {
+            store,
+            guest,
+            deadline: scope.deadline,
+        })
     }
 
     fn store<P>(
@@ -171,8 +190,13 @@ impl Guests {
         services: Option<Arc<dyn Services>>,
     ) -> Store<GuestState> {
         let configuration = Arc::clone(&revision.configuration);
-        let state =
-            GuestState::new(role, scope.clone(), configuration, &revision.limits, services);
+        let state = GuestState::new(
+            role,
+            scope.clone(),
+            configuration,
+            &revision.limits,
+            services,
+        );
         new_store(&self.engine, state, &revision.limits)
     }
 }
@@ -188,7 +212,8 @@ impl Assigner {
     /// Gives `segments` their speakers.
     ///
     /// # Errors
-    /// [`GuestFailure`]; the assigner cannot be used after it.
+    /// [`GuestFailure`], [`GuestFailure::ContractBroken`] when a time is not finite or an end comes
+    /// before its start; the assigner cannot be used after it.
     pub async fn assign(
         &mut self,
         segments: Vec<Segment>,
@@ -198,11 +223,14 @@ impl Assigner {
         let turns: Vec<_> = turns.iter().cloned().map(turn_to_wit).collect();
         let guest = &self.guest;
         let assigned = run(&mut self.store, self.deadline, async |store| {
-            guest.auricle_pipeline_speaker_assigner().call_assign(store, &segments, &turns).await
+            guest
+                .auricle_pipeline_speaker_assigner()
+                .call_assign(store, &segments, &turns)
+                .await
         })
         .await?
-        .map_err(|error| GuestFailure::ContractBroken(format!("refused segments: {error:?}")))?;
-        Ok(assigned.into_iter().map(segment_from_wit).collect())
+        .map_err(|error| refused("segments", &error))?;
+        check_segments(assigned.into_iter().map(segment_from_wit).collect())
     }
 }
 
@@ -217,7 +245,10 @@ async fn run<R>(
     let outcome = tokio::time::timeout(left, metered(&meter, work(store))).await;
     match outcome {
         Ok(Ok(result)) => Ok(result),
-        Ok(Err(error)) => Err(GuestFailure::from_error(&error, store.data_mut().limit_state())),
+        Ok(Err(error)) => Err(GuestFailure::from_error(
+            &error,
+            store.data_mut().limit_state(),
+        )),
         Err(_) => Err(GuestFailure::DeadlineExceeded),
     }
 }
@@ -234,8 +265,15 @@ async fn run_http(
         let request = request.map(|body| body.map_err(wasi_error).boxed_unsync());
         let request = view.new_incoming_request(Scheme::Http, request)?;
         let response = view.new_response_outparam(sender)?;
-        let guest = revision.component.http.instantiate_async(&mut *store).await?;
-        guest.wasi_http_incoming_handler().call_handle(store, request, response).await
+        let guest = revision
+            .component
+            .http
+            .instantiate_async(&mut *store)
+            .await?;
+        guest
+            .wasi_http_incoming_handler()
+            .call_handle(store, request, response)
+            .await
     })
     .await;
     if let Err(failure) = &outcome {
@@ -252,6 +290,28 @@ fn wasi_error(failure: SourceFailure) -> wasmtime_wasi_http::Error {
         SourceFailure::TimedOut => wasmtime_wasi_http::Error::ConnectionReadTimeout,
         SourceFailure::Disconnected => wasmtime_wasi_http::Error::ConnectionTerminated,
     }
+}
+
+/// A component's refusal; as much of its text as a line of the log takes.
+fn refused(what: &str, error: &impl std::fmt::Debug) -> GuestFailure {
+    let mut text = format!("refused {what}: {error:?}");
+    text.truncate(text.floor_char_boundary(MAX_REASON_BYTES));
+    GuestFailure::ContractBroken(text)
+}
+
+/// Times that are no times would be passed on to every later step.
+fn check_segments(segments: Vec<Segment>) -> Result<Vec<Segment>, GuestFailure> {
+    let sound = |start: f64, end: f64| start.is_finite() && end.is_finite() && start <= end;
+    let all_sound = segments.iter().all(|segment| {
+        sound(segment.start, segment.end)
+            && segment.words.iter().all(|word| sound(word.start, word.end))
+    });
+    if all_sound {
+        return Ok(segments);
+    }
+    Err(GuestFailure::ContractBroken(
+        "a segment or word whose times are not in order".into(),
+    ))
 }
 
 fn check_spans(spans: Vec<Span>, clip: &Clip) -> Result<Vec<Span>, GuestFailure> {

@@ -1,13 +1,14 @@
 //! `auricle:audio/clips`: decoded audio behind a handle.
 //!
 //! A clip's samples are shared, never copied, between the handles that refer to them; a slice is a
-//! copy, so that a guest's many slices count as what they hold.
+//! copy, and counts as what it holds.
 
 use auricle_speech::{Clip, Span};
 use wasmtime::component::Resource;
 
 use crate::bindings::imports::auricle::audio::clips::{ClipError, Host, HostClip};
 use crate::bindings::imports::auricle::audio::types;
+use crate::held::clip_bytes;
 use crate::state::GuestState;
 
 /// Values that one call may answer with: 30 s of samples.
@@ -50,7 +51,11 @@ impl HostClip for GuestState {
             if span.len_samples().div_ceil(u64::from(frame_samples)) > MAX_VALUES {
                 return Err(ClipError::TooLarge);
             }
-            Ok(clip.slice(span).chunks(frame_samples as usize).map(root_mean_square).collect())
+            Ok(clip
+                .slice(span)
+                .chunks(frame_samples as usize)
+                .map(root_mean_square)
+                .collect())
         }))
     }
 
@@ -61,15 +66,28 @@ impl HostClip for GuestState {
     ) -> wasmtime::Result<Result<Resource<Clip>, ClipError>> {
         let clip = self.table.get(&clip)?;
         let part = match checked(clip, span) {
-            Ok(span) => Clip::new(clip.slice(span).to_vec()),
+            Ok(span) => {
+                self.held.check(clip_bytes(span.len_samples()))?;
+                Clip::new(clip.slice(span).to_vec())
+            }
             Err(error) => return Ok(Err(error)),
         };
-        Ok(Ok(self.table.push(part)?))
+        Ok(Ok(self.push_clip(part)?))
     }
 
     fn drop(&mut self, clip: Resource<Clip>) -> wasmtime::Result<()> {
+        self.held.release(clip.rep());
         self.table.delete(clip)?;
         Ok(())
+    }
+}
+
+impl GuestState {
+    /// A handle for a clip, which counts as held from here on.
+    pub(crate) fn push_clip(&mut self, clip: Clip) -> wasmtime::Result<Resource<Clip>> {
+        let handle = self.table.push(clip.clone())?;
+        self.held.hold_clip(handle.rep(), &clip)?;
+        Ok(handle)
     }
 }
 
@@ -77,7 +95,10 @@ fn checked(clip: &Clip, span: types::Span) -> Result<Span, ClipError> {
     if span.start > span.end || span.end > clip.len_samples() {
         return Err(ClipError::Outside);
     }
-    Ok(Span { start: span.start, end: span.end })
+    Ok(Span {
+        start: span.start,
+        end: span.end,
+    })
 }
 
 fn root_mean_square(frame: &[f32]) -> f32 {

@@ -59,11 +59,18 @@ fn word_from_wit(word: wit::Word) -> Word {
 }
 
 pub(crate) fn turn_to_wit(turn: Turn) -> wit::Turn {
-    wit::Turn { speaker: turn.speaker, start: turn.start, end: turn.end }
+    wit::Turn {
+        speaker: turn.speaker,
+        start: turn.start,
+        end: turn.end,
+    }
 }
 
 pub(crate) fn span_from_wit(span: WitSpan) -> Span {
-    Span { start: span.start, end: span.end }
+    Span {
+        start: span.start,
+        end: span.end,
+    }
 }
 
 pub(crate) fn task_from_wit(task: wit::Task) -> Task {
@@ -74,7 +81,8 @@ pub(crate) fn task_from_wit(task: wit::Task) -> Task {
 }
 
 pub(crate) fn language_from_wit(code: &str) -> Result<Language, SpeechError> {
-    code.parse().map_err(|_| SpeechError::UnknownLanguage(code.to_owned()))
+    code.parse()
+        .map_err(|_| SpeechError::UnknownLanguage(code.to_owned()))
 }
 
 pub(crate) fn error_to_wit(error: SpeechError) -> wit::SpeechError {

@@ -1,13 +1,15 @@
 //! `auricle:audio/decoding`: an audio file becomes a clip.
 //!
 //! The bytes go from the connection to the decoder through a bounded channel; the guest holds a
-//! handle at either end. Decoding runs on a blocking thread, as many at once as there are cores, so
-//! that a decoder never stalls the executor.
+//! handle at either end. Decoding runs on a blocking thread, so that a decoder never stalls the
+//! executor; of the threads that have something to decode, as many run at once as there are cores.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use auricle_audio::{AudioError, DecodeLimits, Hint};
 use auricle_speech::Clip;
+use auricle_speech::audio::samples_to_duration;
 use tokio::sync::Semaphore;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::DynInputStream;
@@ -18,7 +20,8 @@ use crate::bindings::imports::auricle::audio::decoding::{
 use crate::source::{SourceFailure, bridge};
 use crate::state::GuestState;
 
-/// Decoders that run at once: one per core, since each keeps one busy.
+/// Decoders that compute at once: one per core, since each keeps one busy. One that waits for its
+/// client does not count.
 static DECODERS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Arc::new(Semaphore::new(cores))
@@ -31,12 +34,20 @@ impl Host for GuestState {
         hint: GuestHint,
     ) -> wasmtime::Result<Result<Resource<Clip>, DecodeError>> {
         let stream = self.table.delete(source)?;
-        let limits = self.services()?.decode_limits();
+        let mut limits = self.services()?.decode_limits();
+        limits.max_duration = limits
+            .max_duration
+            .min(playing_time(self.held.left_bytes()));
         match decode(stream, hint, limits).await {
-            Ok(clip) => Ok(Ok(self.table.push(clip)?)),
+            Ok(clip) => Ok(Ok(self.push_clip(clip)?)),
             Err(error) => Ok(Err(error)),
         }
     }
+}
+
+/// How long a clip of this many bytes plays.
+fn playing_time(bytes: u64) -> Duration {
+    samples_to_duration(bytes / size_of::<f32>() as u64)
 }
 
 async fn decode(
@@ -44,12 +55,12 @@ async fn decode(
     hint: GuestHint,
     limits: DecodeLimits,
 ) -> Result<Clip, DecodeError> {
-    let permit = Arc::clone(&DECODERS).acquire_owned().await.map_err(|_| DecodeError::Other(None))?;
-    let (pump, reader) = bridge(stream);
+    let (pump, reader) = bridge(stream, Arc::clone(&DECODERS));
     let decoder = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
-        let hint =
-            Hint { file_name: hint.file_name.as_deref(), content_type: hint.content_type.as_deref() };
+        let hint = Hint {
+            file_name: hint.file_name.as_deref(),
+            content_type: hint.content_type.as_deref(),
+        };
         // A dropped request closes the channel, which ends the read: no other flag is needed.
         auricle_audio::decode(Box::new(reader), hint, &limits, &|| false)
     });
@@ -81,8 +92,11 @@ impl From<AudioError> for DecodeError {
         let text = error.to_string();
         match error {
             AudioError::Empty => Self::Empty,
-            AudioError::TooLong { max_secs } => Self::TooLong(max_secs as u32),
-            AudioError::NotAudio { .. } | AudioError::Unsupported { .. } => Self::Unsupported(text),
+            AudioError::TooLong { max_secs } => {
+                Self::TooLong(u32::try_from(max_secs).unwrap_or(u32::MAX))
+            }
+            AudioError::TooLarge { .. } => Self::Source(GuestSourceFailure::TooLarge),
+            AudioError::NotAudio | AudioError::Unsupported { .. } => Self::Unsupported(text),
             AudioError::Undecodable { .. }
             | AudioError::TooManyChannels { .. }
             | AudioError::BadRate { .. } => Self::Undecodable(text),

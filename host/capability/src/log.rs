@@ -23,7 +23,12 @@ pub(crate) struct LogLines {
 impl LogLines {
     pub(crate) fn new(role: &'static str, scope: &RequestScope) -> Self {
         let tenant = scope.tenant.as_str().to_owned();
-        Self { role, tenant, request_id: scope.request_id.clone(), written: 0 }
+        Self {
+            role,
+            tenant,
+            request_id: scope.request_id.clone(),
+            written: 0,
+        }
     }
 
     /// Lines that were left out.
@@ -36,13 +41,23 @@ impl LogLines {
         if self.written > MAX_LINES {
             return;
         }
-        let message = message.get(..message.floor_char_boundary(MAX_LINE_BYTES)).unwrap_or(message);
+        let message = message
+            .get(..message.floor_char_boundary(MAX_LINE_BYTES))
+            .unwrap_or(message);
         let (tenant, component, request_id) = (&self.tenant, self.role, &self.request_id);
         match level {
-            Level::Error => tracing::error!(target: "auricle::guest", %tenant, component, %request_id, "{message}"),
-            Level::Warn => tracing::warn!(target: "auricle::guest", %tenant, component, %request_id, "{message}"),
-            Level::Info => tracing::info!(target: "auricle::guest", %tenant, component, %request_id, "{message}"),
-            Level::Debug => tracing::debug!(target: "auricle::guest", %tenant, component, %request_id, "{message}"),
+            Level::Error => {
+                tracing::error!(target: "auricle::guest", %tenant, component, %request_id, "{message}")
+            }
+            Level::Warn => {
+                tracing::warn!(target: "auricle::guest", %tenant, component, %request_id, "{message}")
+            }
+            Level::Info => {
+                tracing::info!(target: "auricle::guest", %tenant, component, %request_id, "{message}")
+            }
+            Level::Debug => {
+                tracing::debug!(target: "auricle::guest", %tenant, component, %request_id, "{message}")
+            }
         }
     }
 }

@@ -16,18 +16,19 @@ use wasmtime::component::Resource;
 use wasmtime_wasi::p2::{DynInputStream, InputStream};
 use wasmtime_wasi_http::p2::body::HostIncomingBody;
 
-use crate::bindings::imports::auricle::http::multipart::{
-    FormError, Host, HostForm, HostPart,
-};
+use crate::bindings::imports::auricle::http::multipart::{FormError, Host, HostForm, HostPart};
 use crate::source::{ChannelStream, SourceFailure, read_chunk};
 use crate::state::GuestState;
 
 /// Parts of one form.
 const MAX_PARTS: usize = 32;
 
-/// Bytes that may be read while looking for the end of a part's headers: 8 KiB of headers, and as
-/// the body comes in frames, a frame may begin there and go far beyond.
-const MAX_HEADER_BYTES: i64 = 8 << 10;
+/// Bytes of one part's headers.
+const MAX_HEADER_BYTES: usize = 8 << 10;
+
+/// Bytes that may be read while looking for the end of a part's headers: the body comes in pieces of
+/// up to 64 KiB, of which `multer` may take two before it looks.
+const MAX_LOOKAHEAD_BYTES: i64 = 136 << 10;
 
 /// Bytes of a part that is taken as text, whatever the guest asks.
 const MAX_TEXT_BYTES: u32 = 64 << 10;
@@ -72,7 +73,9 @@ impl Host for GuestState {
         let Some(stream) = body.take_stream() else {
             return Err(wasmtime::Error::msg("the body's stream was taken before"));
         };
-        Ok(Ok(self.table.push(start_reading(Box::new(stream), boundary))?))
+        Ok(Ok(self
+            .table
+            .push(start_reading(Box::new(stream), boundary))?))
     }
 }
 
@@ -155,7 +158,7 @@ async fn read_text(content: &mut ChannelStream, max_bytes: usize) -> Result<Stri
 }
 
 fn start_reading(stream: Box<dyn InputStream>, boundary: String) -> Form {
-    let allowance = Arc::new(AtomicI64::new(MAX_HEADER_BYTES));
+    let allowance = Arc::new(AtomicI64::new(MAX_LOOKAHEAD_BYTES));
     let body = body_stream(stream, Arc::clone(&allowance));
     // No room beyond the part in hand: the reader goes on only when the guest asks.
     let (sender, parts) = mpsc::channel(1);
@@ -166,7 +169,12 @@ fn start_reading(stream: Box<dyn InputStream>, boundary: String) -> Form {
             let _ = sender.send(Err(failure)).await;
         }
     });
-    Form { parts, reader, asked, failure: None }
+    Form {
+        parts,
+        reader,
+        asked,
+        failure: None,
+    }
 }
 
 async fn read_parts(
@@ -176,9 +184,11 @@ async fn read_parts(
     mut asks: watch::Receiver<usize>,
 ) -> Result<(), FormError> {
     for number in 1..=MAX_PARTS + 1 {
-        allowance.store(MAX_HEADER_BYTES, Ordering::Relaxed);
-        let Some(mut field) = multipart.next_field().await? else { return Ok(()) };
-        if number > MAX_PARTS {
+        allowance.store(MAX_LOOKAHEAD_BYTES, Ordering::Relaxed);
+        let Some(mut field) = multipart.next_field().await? else {
+            return Ok(());
+        };
+        if number > MAX_PARTS || header_bytes(&field) > MAX_HEADER_BYTES {
             break;
         }
         allowance.store(i64::MAX, Ordering::Relaxed);
@@ -196,6 +206,14 @@ async fn read_parts(
         feed(&mut field, &chunks, unwanted).await?;
     }
     Err(FormError::TooLarge)
+}
+
+fn header_bytes(field: &multer::Field<'_>) -> usize {
+    field
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum()
 }
 
 /// Feeds a part's content to whoever reads it; throws it away once nobody does: the part was dropped,
@@ -235,7 +253,8 @@ async fn feed(
 /// The body as `multer` wants it; ends with an error when `allowance` is used up.
 ///
 /// `multer` reads as long as a stream is ready before it looks at what it has, and would so hold a
-/// fast client's whole body: yielding after each chunk has it look first.
+/// fast client's whole body: yielding after each chunk has it look first. Twice, because until it has
+/// found the first boundary it asks twice for each look.
 fn body_stream(
     stream: Box<dyn InputStream>,
     allowance: Arc<AtomicI64>,
@@ -244,6 +263,7 @@ fn body_stream(
         let allowance = Arc::clone(&allowance);
         async move {
             let mut stream = stream?;
+            tokio::task::yield_now().await;
             tokio::task::yield_now().await;
             if allowance.load(Ordering::Relaxed) <= 0 {
                 return Some((Err(SourceFailure::TooLarge), None));

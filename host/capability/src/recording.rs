@@ -24,11 +24,14 @@ impl HostRecorder for GuestState {
         recorder: Resource<PcmRecorder>,
         pcm: Vec<u8>,
     ) -> wasmtime::Result<Result<(), RecordError>> {
+        let number = recorder.rep();
         let recorder = self.table.get_mut(&recorder)?;
         if recorder.samples().len() + pcm.len() / 2 > MAX_SAMPLES {
             return Ok(Err(RecordError::Full));
         }
-        Ok(recorder.append(&pcm).map_err(|error| RecordError::Other(Some(error.to_string()))))
+        let appended = recorder.append(&pcm);
+        self.held.hold_recorder(number, recorder.samples().len())?;
+        Ok(appended.map_err(|error| RecordError::Other(Some(error.to_string()))))
     }
 
     fn length(&mut self, recorder: Resource<PcmRecorder>) -> wasmtime::Result<u64> {
@@ -40,14 +43,20 @@ impl HostRecorder for GuestState {
         recorder: Resource<PcmRecorder>,
         samples: u64,
     ) -> wasmtime::Result<Resource<Clip>> {
+        let number = recorder.rep();
         let recorder = self.table.get_mut(&recorder)?;
-        let count = recorder.samples().len().min(usize::try_from(samples).unwrap_or(usize::MAX));
+        let count = recorder
+            .samples()
+            .len()
+            .min(usize::try_from(samples).unwrap_or(usize::MAX));
         let clip = Clip::new(recorder.samples().get(..count).unwrap_or_default().to_vec());
         recorder.discard_front(count);
-        Ok(self.table.push(clip)?)
+        self.held.hold_recorder(number, recorder.samples().len())?;
+        self.push_clip(clip)
     }
 
     fn drop(&mut self, recorder: Resource<PcmRecorder>) -> wasmtime::Result<()> {
+        self.held.release(recorder.rep());
         self.table.delete(recorder)?;
         Ok(())
     }

@@ -28,7 +28,10 @@ impl<'a> ComponentFile<'a> {
     /// Lower-case hexadecimal SHA-256.
     #[must_use]
     pub fn digest(&self) -> String {
-        Sha256::digest(self.bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+        Sha256::digest(self.bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 }
 
@@ -75,7 +78,11 @@ impl Roles {
             })
             .map_err(RuntimeError::Engine)?;
         link_common(&mut assigner).map_err(RuntimeError::Engine)?;
-        Ok(Self { handler, chunker, assigner })
+        Ok(Self {
+            handler,
+            chunker,
+            assigner,
+        })
     }
 
     /// Compiles and links a handler. Blocking.
@@ -91,7 +98,10 @@ impl Roles {
         let wrong = wrong_world("handler");
         let linked = self.handler.instantiate_pre(&component).map_err(&wrong)?;
         let http = ProxyPre::new(linked.clone()).map_err(&wrong)?;
-        Ok(HandlerComponent { http, live: live::LiveHandlerPre::new(linked).ok() })
+        Ok(HandlerComponent {
+            http,
+            live: live::LiveHandlerPre::new(linked).ok(),
+        })
     }
 
     /// Compiles and links a chunker. Blocking.
@@ -106,7 +116,9 @@ impl Roles {
         let component: Component = runtime.component(file.bytes)?;
         let wrong = wrong_world("chunker");
         let linked = self.chunker.instantiate_pre(&component).map_err(&wrong)?;
-        Ok(ChunkerComponent(chunker::ChunkerRolePre::new(linked).map_err(&wrong)?))
+        Ok(ChunkerComponent(
+            chunker::ChunkerRolePre::new(linked).map_err(&wrong)?,
+        ))
     }
 
     /// Compiles and links a speaker-assigner. Blocking.
@@ -121,12 +133,17 @@ impl Roles {
         let component: Component = runtime.component(file.bytes)?;
         let wrong = wrong_world("speaker-assigner");
         let linked = self.assigner.instantiate_pre(&component).map_err(&wrong)?;
-        Ok(AssignerComponent(assigner::SpeakerAssignerRolePre::new(linked).map_err(&wrong)?))
+        Ok(AssignerComponent(
+            assigner::SpeakerAssignerRolePre::new(linked).map_err(&wrong)?,
+        ))
     }
 }
 
 fn wrong_world(role: &'static str) -> impl Fn(wasmtime::Error) -> RuntimeError {
-    move |error| RuntimeError::WrongWorld { role, detail: format!("{error:#}") }
+    move |error| RuntimeError::WrongWorld {
+        role,
+        detail: format!("{error:#}"),
+    }
 }
 
 fn link_common(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {

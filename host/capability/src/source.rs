@@ -1,9 +1,10 @@
 //! Bytes on their way from a client to a decoder, inside the host.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use wasmtime_wasi::p2::{DynInputStream, InputStream, Pollable, StreamError};
 
 /// Bytes taken from a stream at once.
@@ -58,11 +59,18 @@ pub(crate) async fn read_chunk(
 
 /// Makes a guest's stream readable for a blocking consumer: the future pumps, the reader reads.
 ///
+/// The consumer has one of `cores` while it computes and gives it back while it waits for bytes:
+/// a client that sends slowly must hold up nobody.
+///
 /// The reader sees an error of kind [`io::ErrorKind::Other`] that wraps the [`SourceFailure`], and
 /// `ConnectionAborted` when the pump was dropped (the request ended).
 pub(crate) fn bridge(
     mut stream: DynInputStream,
-) -> (impl Future<Output = Result<(), SourceFailure>> + Send, impl Read + Send + Sync) {
+    cores: Arc<Semaphore>,
+) -> (
+    impl Future<Output = Result<(), SourceFailure>> + Send,
+    impl Read + Send + Sync,
+) {
     let (sender, receiver) = mpsc::channel(QUEUED_CHUNKS);
     let pump = async move {
         loop {
@@ -84,20 +92,50 @@ pub(crate) fn bridge(
             }
         }
     };
-    (pump, ChunkReader { receiver, chunk: Bytes::new(), ended: false })
+    (
+        pump,
+        ChunkReader {
+            receiver,
+            cores,
+            core: None,
+            chunk: Bytes::new(),
+            ended: false,
+        },
+    )
 }
 
 struct ChunkReader {
     /// Chunks; `Some(None)` marks the end, a closed channel an abandoned request.
     receiver: mpsc::Receiver<Option<Result<Bytes, SourceFailure>>>,
+    cores: Arc<Semaphore>,
+    core: Option<OwnedSemaphorePermit>,
     chunk: Bytes,
     ended: bool,
+}
+
+impl ChunkReader {
+    /// What comes next; `None` when the request was abandoned.
+    fn receive(&mut self) -> Option<Option<Result<Bytes, SourceFailure>>> {
+        let received = match self.receiver.try_recv() {
+            Ok(received) => received,
+            Err(mpsc::error::TryRecvError::Disconnected) => return None,
+            Err(mpsc::error::TryRecvError::Empty) => {
+                self.core = None;
+                self.receiver.blocking_recv()?
+            }
+        };
+        if self.core.is_none() {
+            // Fails only when the semaphore is closed, which nobody does.
+            self.core = futures::executor::block_on(Arc::clone(&self.cores).acquire_owned()).ok();
+        }
+        Some(received)
+    }
 }
 
 impl Read for ChunkReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.chunk.is_empty() && !self.ended {
-            match self.receiver.blocking_recv() {
+            match self.receive() {
                 Some(Some(Ok(chunk))) => self.chunk = chunk,
                 Some(Some(Err(failure))) => return Err(io::Error::other(failure)),
                 Some(None) => self.ended = true,
@@ -125,7 +163,15 @@ impl ChannelStream {
     /// A bounded channel and the stream that reads from it.
     pub(crate) fn channel() -> (mpsc::Sender<Result<Bytes, SourceFailure>>, Self) {
         let (sender, receiver) = mpsc::channel(QUEUED_CHUNKS);
-        (sender, Self { receiver, chunk: Bytes::new(), failure: None, ended: false })
+        (
+            sender,
+            Self {
+                receiver,
+                chunk: Bytes::new(),
+                failure: None,
+                ended: false,
+            },
+        )
     }
 
     fn take(&mut self, received: Option<Result<Bytes, SourceFailure>>) {
@@ -152,9 +198,15 @@ impl InputStream for ChannelStream {
             return Ok(self.chunk.split_to(length));
         }
         if let Some(failure) = self.failure {
-            return Err(StreamError::LastOperationFailed(wasmtime::Error::new(failure)));
+            return Err(StreamError::LastOperationFailed(wasmtime::Error::new(
+                failure,
+            )));
         }
-        if self.ended { Err(StreamError::Closed) } else { Ok(Bytes::new()) }
+        if self.ended {
+            Err(StreamError::Closed)
+        } else {
+            Ok(Bytes::new())
+        }
     }
 }
 

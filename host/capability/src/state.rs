@@ -7,6 +7,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
+use crate::held::HeldAudio;
 use crate::log::LogLines;
 use crate::services::{Configuration, RequestScope, Services};
 
@@ -22,6 +23,8 @@ pub struct GuestState {
     pub(crate) scope: RequestScope,
     pub(crate) configuration: Configuration,
     pub(crate) log: LogLines,
+    /// The audio behind the instance's handles.
+    pub(crate) held: HeldAudio,
     /// What a handler may use; other roles have none of it.
     pub(crate) services: Option<Arc<dyn Services>>,
     limits: LimitState,
@@ -55,6 +58,7 @@ impl GuestState {
         Self {
             table,
             log: LogLines::new(role, &scope),
+            held: HeldAudio::new(limits.host_bytes),
             scope,
             configuration,
             services,
@@ -68,7 +72,9 @@ impl GuestState {
 
     /// The services, which are there in every role whose world imports them.
     pub(crate) fn services(&self) -> wasmtime::Result<Arc<dyn Services>> {
-        self.services.clone().ok_or_else(|| wasmtime::Error::msg("this role has no services"))
+        self.services
+            .clone()
+            .ok_or_else(|| wasmtime::Error::msg("this role has no services"))
     }
 }
 
@@ -84,22 +90,29 @@ impl GuestData for GuestState {
 
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
 impl WasiHttpView for GuestState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.hooks,
+        }
     }
 }
 
 /// Refuses every outgoing request: nothing grants them yet.
 struct NoOutgoingRequests;
 
-type OutgoingBody = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, wasmtime_wasi_http::Error>;
-type Transmission =
-    Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>;
+type OutgoingBody =
+    http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, wasmtime_wasi_http::Error>;
+type Transmission = Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>;
 
 impl WasiHttpHooks for NoOutgoingRequests {
     fn send_request(

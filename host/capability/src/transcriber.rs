@@ -46,9 +46,16 @@ impl Host for GuestState {
         let clip = self.table.get(&clip)?.clone();
         let services = self.services()?;
         let started = options_from_wit(options)
-            .and_then(|options| services.transcribe(&self.scope, clip, options));
+            .and_then(|options| services.transcribe(&self.scope, clip.clone(), options));
         match started {
-            Ok(events) => Ok(Ok(self.table.push(Transcription { events, ahead: None })?)),
+            Ok(events) => {
+                let handle = self.table.push(Transcription {
+                    events,
+                    ahead: None,
+                })?;
+                self.held.hold_clip(handle.rep(), &clip)?;
+                Ok(Ok(handle))
+            }
             Err(error) => Ok(Err(error_to_wit(error))),
         }
     }
@@ -60,7 +67,10 @@ impl HostTranscription for GuestState {
         transcription: Resource<Transcription>,
     ) -> wasmtime::Result<Result<Option<WitEvent>, WitSpeechError>> {
         let event = self.table.get_mut(&transcription)?.next().await;
-        Ok(event.transpose().map(|event| event.map(event_to_wit)).map_err(error_to_wit))
+        Ok(event
+            .transpose()
+            .map(|event| event.map(event_to_wit))
+            .map_err(error_to_wit))
     }
 
     fn subscribe(
@@ -71,6 +81,7 @@ impl HostTranscription for GuestState {
     }
 
     fn drop(&mut self, transcription: Resource<Transcription>) -> wasmtime::Result<()> {
+        self.held.release(transcription.rep());
         self.table.delete(transcription)?;
         Ok(())
     }
@@ -78,14 +89,22 @@ impl HostTranscription for GuestState {
 
 fn options_from_wit(options: Options) -> Result<TranscribeOptions, SpeechError> {
     if !(0.0..=1.0).contains(&options.temperature) {
-        return Err(SpeechError::InvalidOption("'temperature' must be from 0 to 1".into()));
+        return Err(SpeechError::InvalidOption(
+            "'temperature' must be from 0 to 1".into(),
+        ));
     }
     if !(1..=8).contains(&options.beam_size) {
-        return Err(SpeechError::InvalidOption("'beam_size' must be from 1 to 8".into()));
+        return Err(SpeechError::InvalidOption(
+            "'beam_size' must be from 1 to 8".into(),
+        ));
     }
     Ok(TranscribeOptions {
         model: options.model,
-        language: options.language.as_deref().map(language_from_wit).transpose()?,
+        language: options
+            .language
+            .as_deref()
+            .map(language_from_wit)
+            .transpose()?,
         decode: DecodeOptions {
             task: task_from_wit(options.task),
             prompt: options.prompt,

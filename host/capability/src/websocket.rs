@@ -20,7 +20,10 @@ pub struct HostSocket {
 
 impl HostSocket {
     pub(crate) fn new(socket: Socket) -> Self {
-        Self { socket, ahead: None }
+        Self {
+            socket,
+            ahead: None,
+        }
     }
 }
 
@@ -45,7 +48,9 @@ impl HostSocketInterface for GuestState {
             Some(received) => received,
             None => socket.socket.receiver.receive().await,
         };
-        Ok(received.map(|message| message.map(message_to_wit)).map_err(error_to_wit))
+        Ok(received
+            .map(|message| message.map(message_to_wit))
+            .map_err(error_to_wit))
     }
 
     fn subscribe(
@@ -65,7 +70,12 @@ impl HostSocketInterface for GuestState {
             WitMessage::Text(text) => Message::Text(text),
             WitMessage::Binary(bytes) => Message::Binary(bytes.into()),
         };
-        Ok(socket.socket.sender.send(message).await.map_err(error_to_wit))
+        Ok(socket
+            .socket
+            .sender
+            .send(message)
+            .await
+            .map_err(error_to_wit))
     }
 
     fn drop(&mut self, socket: Resource<HostSocket>) -> wasmtime::Result<()> {

@@ -50,7 +50,10 @@ pub(crate) fn hold(
         || head.status == StatusCode::NO_CONTENT
         || head.status == StatusCode::NOT_MODIFIED;
     let body = HeldBody {
-        left_bytes: inner.size_hint().exact().or_else(|| content_length(&head.headers)),
+        left_bytes: inner
+            .size_hint()
+            .exact()
+            .or_else(|| content_length(&head.headers)),
         ended: bodiless,
         inner,
         held,

@@ -124,7 +124,7 @@ impl Default for AdmissionLimits {
 pub struct WebSocketLimits {
     /// Largest message from a client. Default 1 MiB.
     pub max_message_bytes: usize,
-    /// Largest frame from a client. Default 256 KiB.
+    /// Largest frame from a client. Default 1 MiB: clients send a message as one frame.
     pub max_frame_bytes: usize,
     /// Messages received and not yet taken by the app; beyond it the socket is closed.
     /// Default 4 MiB, about 2 min of 16-bit audio at 16 kHz.
@@ -145,7 +145,7 @@ impl Default for WebSocketLimits {
     fn default() -> Self {
         Self {
             max_message_bytes: 1 << 20,
-            max_frame_bytes: 256 * 1024,
+            max_frame_bytes: 1024 * 1024,
             max_backlog_bytes: 4 << 20,
             max_unsent_bytes: 1 << 20,
             ping_interval_ms: 20_000,

@@ -30,6 +30,4 @@ mod scheduler;
 
 pub use error::InferenceError;
 pub use registry::{Lease, LoadedModel, ModelSource, ModelSourceError, Registry, RegistryConfig};
-pub use scheduler::{
-    DeviceConfig, DeviceStats, Pending, Scheduler, SpanJob, SpanResult, Work,
-};
+pub use scheduler::{DeviceConfig, DeviceStats, Pending, Scheduler, SpanJob, SpanResult, Work};

@@ -52,7 +52,10 @@ async fn a_result_counts_from_the_start_of_the_clip() {
     assert_eq!(segments[0].words[0].start, 4.25);
     let stats = scheduler.stats();
     assert_eq!(stats.processed_audio, Duration::from_secs(3));
-    assert_eq!((stats.jobs, stats.queued_jobs, stats.busy_workers), (1, 0, 0));
+    assert_eq!(
+        (stats.jobs, stats.queued_jobs, stats.busy_workers),
+        (1, 0, 0)
+    );
     scheduler.shutdown();
 }
 

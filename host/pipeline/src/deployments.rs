@@ -31,7 +31,10 @@ impl Deployments {
         first_party: TenantDeployments,
         tenants: HashMap<TenantId, TenantDeployments>,
     ) -> Self {
-        Self { first_party, tenants }
+        Self {
+            first_party,
+            tenants,
+        }
     }
 
     /// The deployments that serve a tenant.

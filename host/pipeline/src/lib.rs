@@ -66,11 +66,25 @@ impl Pipeline {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: PipelineParts) -> Self {
-        let PipelineParts { guests, deployments, registry, scheduler, default_model, decode_limits } =
-            parts;
-        let inner =
-            Inner { guests, deployments, registry, scheduler, default_model, decode_limits };
-        Self { inner: Arc::new(inner) }
+        let PipelineParts {
+            guests,
+            deployments,
+            registry,
+            scheduler,
+            default_model,
+            decode_limits,
+        } = parts;
+        let inner = Inner {
+            guests,
+            deployments,
+            registry,
+            scheduler,
+            default_model,
+            decode_limits,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Calls guests.
@@ -142,13 +156,25 @@ fn speech_error(error: InferenceError) -> SpeechError {
     let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX).max(1);
     match error {
         InferenceError::UnknownModel { name } => SpeechError::UnknownModel(name),
-        InferenceError::Full { retry_after } => {
-            SpeechError::Overloaded { retry_after_secs: seconds(retry_after) }
+        InferenceError::Load { name, reason } => {
+            tracing::warn!(
+                model = name,
+                reason,
+                "a model was asked for that cannot be loaded"
+            );
+            SpeechError::Unavailable(format!(
+                "model '{name}' is not ready on this server: name another, or ask whoever runs it"
+            ))
         }
-        InferenceError::TenantFull { retry_after, .. } => {
-            SpeechError::OverLimit { retry_after_secs: seconds(retry_after) }
-        }
-        InferenceError::Draining => SpeechError::Overloaded { retry_after_secs: 1 },
+        InferenceError::Full { retry_after } => SpeechError::Overloaded {
+            retry_after_secs: seconds(retry_after),
+        },
+        InferenceError::TenantFull { retry_after, .. } => SpeechError::OverLimit {
+            retry_after_secs: seconds(retry_after),
+        },
+        InferenceError::Draining => SpeechError::Overloaded {
+            retry_after_secs: 1,
+        },
         InferenceError::Deadline => SpeechError::DeadlineExceeded,
         error => {
             tracing::error!(%error, "the device failed a request");

@@ -33,7 +33,10 @@ pub(crate) fn recognise<'a>(
     let queued_spans = inner.scheduler.stats().workers.saturating_mul(2);
     stream::iter(spans.into_iter().enumerate())
         .map(move |(number, span)| async move {
-            let work = Work::Transcribe { language, options: options.clone() };
+            let work = Work::Transcribe {
+                language,
+                options: options.clone(),
+            };
             match run(inner, scope, lease, clip, span, work, number > 0).await? {
                 SpanResult::Segments(segments) => Ok((span, segments)),
                 SpanResult::Languages(_) => Err(SpeechError::Internal),
@@ -49,7 +52,10 @@ pub(crate) async fn detect_language(
     lease: &Lease,
     clip: &Clip,
 ) -> Result<Vec<LanguageScore>, SpeechError> {
-    let span = Span { start: 0, end: clip.len_samples().min(MAX_CHUNK_SAMPLES) };
+    let span = Span {
+        start: 0,
+        end: clip.len_samples().min(MAX_CHUNK_SAMPLES),
+    };
     match run(inner, scope, lease, clip, span, Work::DetectLanguage, false).await? {
         SpanResult::Languages(scores) => Ok(scores),
         SpanResult::Segments(_) => Err(SpeechError::Internal),

@@ -20,13 +20,27 @@ pub(crate) async fn transcribe(
     events: &Events,
 ) -> Result<(), SpeechError> {
     let deployments = inner.deployments.of(&scope.tenant);
-    let (chunker, assigner) = (deployments.chunker.current(), deployments.assigner.current());
-    let lease = inner.lease(options.model.as_deref(), options.decode.word_timestamps).await?;
-    let mut assigner = inner.guests.assigner(&assigner, scope).await.map_err(failed("assigner"))?;
+    let (chunker, assigner) = (
+        deployments.chunker.current(),
+        deployments.assigner.current(),
+    );
+    let lease = inner
+        .lease(options.model.as_deref(), options.decode.word_timestamps)
+        .await?;
+    let mut assigner = inner
+        .guests
+        .assigner(&assigner, scope)
+        .await
+        .map_err(failed("speaker-assigner", scope))?;
     let spans = match clip.is_empty() {
         true => Vec::new(),
-        false => inner.guests.split(&chunker, scope, clip).await.map_err(failed("chunker"))?,
+        false => inner
+            .guests
+            .split(&chunker, scope, clip)
+            .await
+            .map_err(failed("chunker", scope))?,
     };
+    tracing::debug!(request_id = %scope.request_id, spans = ?spans, "cut");
     let language = match (options.language, spans.first()) {
         (Some(language), _) if known(&lease, language) => language,
         (Some(language), _) => return Err(SpeechError::UnknownLanguage(language.code().into())),
@@ -42,20 +56,36 @@ pub(crate) async fn transcribe(
     pin_mut!(recognised);
     while let Some(batch) = recognised.next().await {
         let (span, segments) = batch?;
-        let segments = assigner.assign(segments, &[]).await.map_err(failed("assigner"))?;
+        let segments = assigner
+            .assign(segments, &[])
+            .await
+            .map_err(failed("speaker-assigner", scope))?;
         if !segments.is_empty() {
             send(events, Event::Segments(done.number(segments))).await?;
         }
         send(events, Event::Progress(done.share(span))).await?;
     }
     let duration_secs = clip.span().end_secs();
-    send(events, Event::Finished(Summary { language, speakers: Vec::new(), duration_secs })).await
+    send(
+        events,
+        Event::Finished(Summary {
+            language,
+            speakers: Vec::new(),
+            duration_secs,
+        }),
+    )
+    .await
 }
 
 /// The model's window from the start of a span: what the language is detected on.
 fn window(clip: &Clip, first: Span) -> Span {
-    let end = first.start.saturating_add(auricle_speech::MAX_CHUNK_SAMPLES);
-    Span { start: first.start, end: end.min(clip.len_samples()) }
+    let end = first
+        .start
+        .saturating_add(auricle_speech::MAX_CHUNK_SAMPLES);
+    Span {
+        start: first.start,
+        end: end.min(clip.len_samples()),
+    }
 }
 
 fn known(lease: &auricle_inference::Lease, language: Language) -> bool {
@@ -63,19 +93,27 @@ fn known(lease: &auricle_inference::Lease, language: Language) -> bool {
 }
 
 fn best(scores: &[auricle_speech::LanguageScore]) -> Language {
-    scores.first().map_or(Language::ENGLISH, |score| score.language)
+    scores
+        .first()
+        .map_or(Language::ENGLISH, |score| score.language)
 }
 
 /// A consumer that is gone ends the transcription; its error is seen by nobody.
 async fn send(events: &Events, event: Event) -> Result<(), SpeechError> {
-    events.send(Ok(event)).await.map_err(|_| SpeechError::Internal)
+    events
+        .send(Ok(event))
+        .await
+        .map_err(|_| SpeechError::Internal)
 }
 
-fn failed(role: &'static str) -> impl Fn(GuestFailure) -> SpeechError {
+fn failed(role: &'static str, scope: &RequestScope) -> impl Fn(GuestFailure) -> SpeechError {
+    let (tenant, request_id) = (&scope.tenant, &scope.request_id);
     move |failure| match failure {
-        GuestFailure::PoolExhausted => SpeechError::Overloaded { retry_after_secs: 1 },
+        GuestFailure::PoolExhausted => SpeechError::Overloaded {
+            retry_after_secs: 1,
+        },
         failure => {
-            tracing::warn!(role, kind = failure.kind(), error = %failure, "a component failed");
+            tracing::warn!(%tenant, %request_id, role, kind = failure.kind(), error = %failure, "a component failed");
             SpeechError::ComponentFailed
         }
     }
@@ -91,7 +129,11 @@ struct Done {
 impl Done {
     fn new(spans: &[Span]) -> Self {
         let total_samples = spans.iter().map(|span| span.len_samples()).sum();
-        Self { total_samples, done_samples: 0, segments: 0 }
+        Self {
+            total_samples,
+            done_samples: 0,
+            segments: 0,
+        }
     }
 
     /// Numbers segments through the whole transcript.

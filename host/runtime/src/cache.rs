@@ -61,11 +61,21 @@ impl ComponentCache {
     /// # Errors
     /// [`CacheError`] when the directory or the key is not private or cannot be read.
     pub fn open(dir: &Path) -> Result<Self, CacheError> {
-        let io = |source| CacheError::Io { path: dir.to_owned(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
+        let io = |source| CacheError::Io {
+            path: dir.to_owned(),
+            source,
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(io)?;
         check_private(dir, &fs::symlink_metadata(dir).map_err(io)?)?;
         let key = read_or_make_key(&dir.join(KEY_FILE))?;
-        Ok(Self { dir: dir.to_owned(), key })
+        Ok(Self {
+            dir: dir.to_owned(),
+            key,
+        })
     }
 
     /// The compiled form of `bytes`, from the cache when it is there and authentic.
@@ -86,7 +96,10 @@ impl ComponentCache {
         Ok(component)
     }
 
-    #[allow(unsafe_code, reason = "running cached native code is this module's purpose")]
+    #[allow(
+        unsafe_code,
+        reason = "running cached native code is this module's purpose"
+    )]
     fn load(&self, engine: &Engine, identity: &Identity, path: &Path) -> Option<Component> {
         let mut file = open_no_follow(path).ok()?;
         let mut content = Vec::new();
@@ -118,8 +131,12 @@ impl ComponentCache {
     }
 
     fn save(&self, identity: &Identity, path: &Path, code: &[u8]) -> io::Result<()> {
-        let mac = self.mac(identity, code).ok_or_else(|| io::Error::other("no key"))?;
-        let temporary = self.dir.join(format!(".{}.{}", identity.file_name(), std::process::id()));
+        let mac = self
+            .mac(identity, code)
+            .ok_or_else(|| io::Error::other("no key"))?;
+        let temporary = self
+            .dir
+            .join(format!(".{}.{}", identity.file_name(), std::process::id()));
         let mut file = fs::OpenOptions::new()
             .write(true)
             .create(true)
@@ -156,17 +173,27 @@ impl Identity {
         // wasmtime's version is part of it.
         let mut hasher = std::hash::DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Self { component: Sha256::digest(bytes).into(), settings: hasher.finish() }
+        Self {
+            component: Sha256::digest(bytes).into(),
+            settings: hasher.finish(),
+        }
     }
 
     fn file_name(&self) -> String {
-        let component = self.component.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let component = self
+            .component
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect::<String>();
         format!("{component}-{:016x}.cwasm", self.settings)
     }
 }
 
 fn open_no_follow(path: &Path) -> io::Result<fs::File> {
-    fs::OpenOptions::new().read(true).custom_flags(OFlags::NOFOLLOW.bits() as i32).open(path)
+    fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(path)
 }
 
 fn check_private(path: &Path, metadata: &fs::Metadata) -> Result<(), CacheError> {
@@ -174,12 +201,17 @@ fn check_private(path: &Path, metadata: &fs::Metadata) -> Result<(), CacheError>
     if ours && metadata.mode() & 0o077 == 0 {
         Ok(())
     } else {
-        Err(CacheError::NotPrivate { path: path.to_owned() })
+        Err(CacheError::NotPrivate {
+            path: path.to_owned(),
+        })
     }
 }
 
 fn read_or_make_key(path: &Path) -> Result<[u8; KEY_BYTES], CacheError> {
-    let io = |source| CacheError::Io { path: path.to_owned(), source };
+    let io = |source| CacheError::Io {
+        path: path.to_owned(),
+        source,
+    };
     match make_key(path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -189,7 +221,9 @@ fn read_or_make_key(path: &Path) -> Result<[u8; KEY_BYTES], CacheError> {
     check_private(path, &file.metadata().map_err(io)?)?;
     let mut content = Vec::new();
     file.read_to_end(&mut content).map_err(io)?;
-    content.try_into().map_err(|_| CacheError::BadKey { path: path.to_owned() })
+    content.try_into().map_err(|_| CacheError::BadKey {
+        path: path.to_owned(),
+    })
 }
 
 /// Writes a fresh key under another name and links it into place, so that two servers that start at
@@ -216,7 +250,12 @@ fn make_key(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        reason = "tests"
+    )]
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
@@ -234,7 +273,10 @@ mod tests {
     }
 
     fn cache_in(dir: &Path) -> (Engine, ComponentCache) {
-        (Engine::default(), ComponentCache::open(&dir.join("cache")).unwrap())
+        (
+            Engine::default(),
+            ComponentCache::open(&dir.join("cache")).unwrap(),
+        )
     }
 
     #[test]
@@ -243,7 +285,11 @@ mod tests {
         let (engine, cache) = cache_in(dir.path());
         cache.load_or_compile(&engine, EMPTY_COMPONENT).unwrap();
         let identity = Identity::new(&engine, EMPTY_COMPONENT);
-        assert!(cache.load(&engine, &identity, &only_file(&cache.dir)).is_some());
+        assert!(
+            cache
+                .load(&engine, &identity, &only_file(&cache.dir))
+                .is_some()
+        );
     }
 
     #[test]
@@ -254,11 +300,20 @@ mod tests {
         cache.load_or_compile(&engine, EMPTY_COMPONENT).unwrap();
         let path = only_file(&cache.dir);
         let good = fs::read(&path).unwrap();
-        for position in [0, MAGIC.len(), MAGIC.len() + MAC_BYTES, good.len() / 2, good.len() - 1] {
+        for position in [
+            0,
+            MAGIC.len(),
+            MAGIC.len() + MAC_BYTES,
+            good.len() / 2,
+            good.len() - 1,
+        ] {
             let mut bad = good.clone();
             bad[position] ^= 1;
             fs::write(&path, &bad).unwrap();
-            assert!(cache.load(&engine, &identity, &path).is_none(), "flipped byte {position}");
+            assert!(
+                cache.load(&engine, &identity, &path).is_none(),
+                "flipped byte {position}"
+            );
             assert!(!path.exists());
         }
         fs::write(&path, &good[..good.len() - 1]).unwrap();
@@ -274,7 +329,11 @@ mod tests {
         let other = ComponentCache::open(&dir.path().join("other")).unwrap();
         cache.load_or_compile(&engine, EMPTY_COMPONENT).unwrap();
         let path = only_file(&cache.dir);
-        assert!(other.load(&engine, &Identity::new(&engine, EMPTY_COMPONENT), &path).is_none());
+        assert!(
+            other
+                .load(&engine, &Identity::new(&engine, EMPTY_COMPONENT), &path)
+                .is_none()
+        );
     }
 
     #[test]
@@ -283,6 +342,9 @@ mod tests {
         let open = dir.path().join("open");
         fs::create_dir(&open).unwrap();
         fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(matches!(ComponentCache::open(&open), Err(CacheError::NotPrivate { .. })));
+        assert!(matches!(
+            ComponentCache::open(&open),
+            Err(CacheError::NotPrivate { .. })
+        ));
     }
 }

@@ -52,7 +52,10 @@ impl<P> Deployment<P> {
     /// A deployment whose first revision is `parts`.
     #[must_use]
     pub fn new(parts: RevisionParts<P>) -> Self {
-        Self { current: ArcSwap::from_pointee(parts.numbered(1)), swapping: Mutex::new(1) }
+        Self {
+            current: ArcSwap::from_pointee(parts.numbered(1)),
+            swapping: Mutex::new(1),
+        }
     }
 
     /// The revision that a request beginning now runs on, to its end.
@@ -63,7 +66,10 @@ impl<P> Deployment<P> {
 
     /// Makes `parts` the current revision and returns it. Requests under way stay on theirs.
     pub fn swap(&self, parts: RevisionParts<P>) -> Arc<Revision<P>> {
-        let mut number = self.swapping.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut number = self
+            .swapping
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         *number += 1;
         let revision = Arc::new(parts.numbered(*number));
         self.current.store(Arc::clone(&revision));

@@ -105,9 +105,18 @@ impl Runtime {
     /// cache directory cannot be made private.
     pub fn start(config: RuntimeConfig) -> Result<Self, RuntimeError> {
         let engine = Engine::new(&engine_config(&config)).map_err(RuntimeError::Engine)?;
-        let cache = config.cache_dir.as_deref().map(ComponentCache::open).transpose()?;
+        let cache = config
+            .cache_dir
+            .as_deref()
+            .map(ComponentCache::open)
+            .transpose()?;
         let clock = EpochClock::start(engine.clone());
-        Ok(Self { engine, config, cache, _clock: clock })
+        Ok(Self {
+            engine,
+            config,
+            cache,
+            _clock: clock,
+        })
     }
 
     /// The engine.
@@ -123,10 +132,15 @@ impl Runtime {
     pub fn component(&self, bytes: &[u8]) -> Result<Component, RuntimeError> {
         let limit_bytes = self.config.max_component_bytes;
         if bytes.len() > limit_bytes {
-            return Err(RuntimeError::TooLarge { bytes: bytes.len(), limit_bytes });
+            return Err(RuntimeError::TooLarge {
+                bytes: bytes.len(),
+                limit_bytes,
+            });
         }
         match &self.cache {
-            Some(cache) => cache.load_or_compile(&self.engine, bytes).map_err(RuntimeError::Invalid),
+            Some(cache) => cache
+                .load_or_compile(&self.engine, bytes)
+                .map_err(RuntimeError::Invalid),
             None => Component::from_binary(&self.engine, bytes).map_err(RuntimeError::Invalid),
         }
     }

@@ -5,7 +5,7 @@
 //! that the trap which usually follows is reported as what it was.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
@@ -14,6 +14,9 @@ use crate::cpu::{CpuExhausted, CpuMeter};
 
 /// Elements that a table can have in the pool; more is refused whatever an instance's own limit.
 pub const MAX_TABLE_ELEMENTS: usize = 20_000;
+
+/// An instance earns one part in this many of its age as CPU time, beside its budget.
+const CPU_AGE_DIVISOR: u32 = 10;
 
 /// What one instance may use.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -27,9 +30,13 @@ pub struct InstanceLimits {
     pub handles: usize,
     /// Things that the host holds for the component at once: clips, streams, pollables. Default 256.
     pub host_resources: usize,
+    /// Bytes of audio that the host holds for the component at once: clips, recordings. Default
+    /// 1 GiB, a clip of 4 h 39 min.
+    pub host_bytes: u64,
     /// Bytes that one call may carry from the guest to the host. Default 8 MiB.
     pub call_bytes: usize,
-    /// Milliseconds of CPU time from instantiation to drop. Default 10,000.
+    /// Milliseconds of CPU time, to which a tenth of the instance's age is added, so that a live
+    /// session of hours does not run out. Default 10,000.
     pub cpu_ms: u64,
 }
 
@@ -40,6 +47,7 @@ impl Default for InstanceLimits {
             table_elements: MAX_TABLE_ELEMENTS,
             handles: 1_000,
             host_resources: 256,
+            host_bytes: 1 << 30,
             call_bytes: 8 << 20,
             cpu_ms: 10_000,
         }
@@ -59,7 +67,12 @@ impl LimitState {
     /// Nothing used yet.
     #[must_use]
     pub fn new(limits: InstanceLimits) -> Self {
-        Self { limits, memory_bytes: 0, memory_refused: false, table_refused: false }
+        Self {
+            limits,
+            memory_bytes: 0,
+            memory_refused: false,
+            table_refused: false,
+        }
     }
 
     /// Bytes of linear memory at the highest point. Memory of an instance never shrinks.
@@ -89,7 +102,10 @@ impl ResourceLimiter for LimitState {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         // A component may have several memories: the limit is on their sum.
-        let total = self.memory_bytes.saturating_sub(current).saturating_add(desired);
+        let total = self
+            .memory_bytes
+            .saturating_sub(current)
+            .saturating_add(desired);
         if total > self.limits.memory_bytes {
             self.memory_refused = true;
             return Ok(false);
@@ -140,10 +156,10 @@ pub fn new_store<T: GuestData>(engine: &Engine, data: T, limits: &InstanceLimits
     store.set_hostcall_fuel(limits.call_bytes);
     store.set_max_component_handles(limits.handles);
     store.set_epoch_deadline(1);
-    let budget = Duration::from_millis(limits.cpu_ms);
+    let (budget, born) = (Duration::from_millis(limits.cpu_ms), Instant::now());
     store.epoch_deadline_callback(move |store| {
         // Yielding at each tick keeps a long computation from holding up the executor's other work.
-        if store.data().cpu_meter().used() > budget {
+        if store.data().cpu_meter().used() > budget + born.elapsed() / CPU_AGE_DIVISOR {
             return Err(wasmtime::Error::new(CpuExhausted));
         }
         Ok(UpdateDeadline::Yield(1))

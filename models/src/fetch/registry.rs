@@ -202,7 +202,15 @@ fn last_words(words: &str) -> String {
         .find(|line| line.to_lowercase().contains("error"))
         .or_else(|| lines().next_back())
         .unwrap_or("it failed without a word");
-    line.chars().take(400).collect()
+    // pip says "no matching distribution" when it has not reached its index either.
+    let unreached = ["NewConnectionError", "Retrying (", "ENOTFOUND", "EAI_AGAIN"];
+    let offline = unreached.iter().any(|sign| words.contains(sign));
+    let why = if offline {
+        "the registry was not reached: "
+    } else {
+        ""
+    };
+    format!("{why}{}", line.chars().take(400).collect::<String>())
 }
 
 /// Bytes in all files below a directory; what vanishes meanwhile is not counted.
@@ -258,6 +266,9 @@ mod tests {
         let words = "WARNING: Retrying\nERROR: no such version\n\nHint: see above\n";
         assert_eq!(last_words(words), "ERROR: no such version");
         assert_eq!(last_words("just this\n"), "just this");
+        let offline = "WARNING: Retrying (Retry(total=0\nERROR: No matching distribution\n";
+        let said = "the registry was not reached: ERROR: No matching distribution";
+        assert_eq!(last_words(offline), said);
         assert_eq!(last_words(""), "it failed without a word");
     }
 

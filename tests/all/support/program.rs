@@ -28,14 +28,27 @@ fn find() -> Result<PathBuf, String> {
     let built = modified(&program)
         .ok_or_else(|| format!("{} is missing: run `make test`", program.display()))?;
     let sources = std::fs::read_to_string(dir.join("auricle.d")).unwrap_or_default();
-    for source in sources.split_ascii_whitespace().skip(1).map(Path::new) {
-        // Build scripts name directories, whose times change with what is built in them.
-        if source.is_file() && modified(source).is_some_and(|time| time > built) {
+    let sources = sources.split_ascii_whitespace().skip(1).map(Path::new);
+    match sources.into_iter().find_map(|source| newer(source, built)) {
+        Some(source) => {
             let (program, source) = (program.display(), source.display());
-            return Err(format!("{program} is older than {source}: run `make test`"));
+            Err(format!("{program} is older than {source}: run `make test`"))
         }
+        None => Ok(program),
     }
-    Ok(program)
+}
+
+/// `path`, or a file below it, if it was changed after `built`.
+fn newer(path: &Path, built: SystemTime) -> Option<PathBuf> {
+    if path.is_file() {
+        return modified(path)
+            .is_some_and(|time| time > built)
+            .then(|| path.to_owned());
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .find_map(|path| newer(&path, built))
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
@@ -80,7 +93,11 @@ impl Kept {
     pub fn spawn(command: &mut Command) -> Self {
         let child = command.spawn().expect("the program starts");
         let guard = Command::new("sh")
-            .args(["-c", "read -r _; kill -KILL \"$0\"", &child.id().to_string()])
+            .args([
+                "-c",
+                "read -r _; kill -KILL \"$0\"",
+                &child.id().to_string(),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -86,6 +86,11 @@ impl Response {
     }
 }
 
+/// The client no longer takes the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the client has gone away")]
+pub struct ClientGone;
+
 /// A response whose body is written piece by piece, for example server-sent events.
 pub struct StreamedResponse {
     // Dropped in this order: the stream is a child of the body.
@@ -118,8 +123,12 @@ impl StreamedResponse {
     /// Writes bytes and waits until the host has passed them on.
     ///
     /// # Errors
-    /// [`StreamError`] when the client has gone away: stop working for it.
-    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), StreamError> {
+    /// [`ClientGone`]: stop working for it.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), ClientGone> {
+        self.write_all(bytes).map_err(|_| ClientGone)
+    }
+
+    fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), StreamError> {
         while !bytes.is_empty() {
             let permit = usize::try_from(self.stream.check_write()?).unwrap_or(usize::MAX);
             if permit == 0 {

@@ -13,8 +13,10 @@ use crate::config::Config;
 /// Serves until SIGTERM or SIGINT, then drains; a second signal ends the process at once.
 pub(super) async fn run(config: Config) -> Result<ExitCode> {
     let began = Instant::now();
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     let server = Server::start(config).await?;
     for address in server.addrs() {
         // Scripts read these lines: they tell the port that 0 became.
@@ -31,6 +33,10 @@ pub(super) async fn run(config: Config) -> Result<ExitCode> {
         std::process::exit(1);
     });
     let report = server.serve(shutdown).await;
-    tracing::info!(in_flight = report.in_flight, cut_off = report.cut_off, "drained");
+    tracing::info!(
+        in_flight = report.in_flight,
+        cut_off = report.cut_off,
+        "drained"
+    );
     Ok(ExitCode::SUCCESS)
 }

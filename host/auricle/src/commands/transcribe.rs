@@ -40,7 +40,10 @@ pub(super) async fn run(mut config: Config, args: TranscribeArgs) -> Result<Exit
     }
     let node = Node::assemble(&config)?;
     // Held to the end, so that the model is loaded once and before any file's time is taken.
-    let _model = node.registry.lease(&config.default_model, args.word_timestamps).await?;
+    let _model = node
+        .registry
+        .lease(&config.default_model, args.word_timestamps)
+        .await?;
     let limits = config.file.audio.decode_limits();
     let mut failed = 0;
     for file in &args.files {
@@ -58,7 +61,11 @@ pub(super) async fn run(mut config: Config, args: TranscribeArgs) -> Result<Exit
 }
 
 fn options(args: &TranscribeArgs) -> Result<TranscribeOptions> {
-    let language = args.language.as_deref().map(str::parse::<Language>).transpose()?;
+    let language = args
+        .language
+        .as_deref()
+        .map(str::parse::<Language>)
+        .transpose()?;
     Ok(TranscribeOptions {
         model: args.model.clone(),
         language,
@@ -94,7 +101,11 @@ async fn transcribe(
         secs = began.elapsed().as_secs_f64(),
         "transcribed"
     );
-    write(&render(&transcript, args.format, options.decode.task), file, args)
+    write(
+        &render(&transcript, args.format, options.decode.task),
+        file,
+        args,
+    )
 }
 
 fn decode(path: &Path, limits: &DecodeLimits) -> Result<Clip> {
@@ -105,7 +116,10 @@ fn decode(path: &Path, limits: &DecodeLimits) -> Result<Clip> {
         Box::new(File::open(path).context("the file cannot be opened")?)
     };
     let file_name = path.file_name().and_then(|name| name.to_str());
-    let hint = Hint { file_name, content_type: None };
+    let hint = Hint {
+        file_name,
+        content_type: None,
+    };
     Ok(auricle_audio::decode(reader, hint, limits, &never)?)
 }
 
@@ -145,7 +159,8 @@ fn progress_bar(file: &Path, quiet: bool) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(1000).with_message(name(file));
-    let style = ProgressStyle::with_template("{msg:30!} {bar:40} {percent:>3} % {elapsed} left {eta}");
+    let style =
+        ProgressStyle::with_template("{msg:30!} {bar:40} {percent:>3} % {elapsed} left {eta}");
     if let Ok(style) = style {
         bar.set_style(style);
     }
@@ -171,7 +186,11 @@ fn write(text: &str, file: &Path, args: &TranscribeArgs) -> Result<()> {
         }
         return Ok(());
     };
-    let stem = if is_stdin(file) { OsStr::new("stdin") } else { file.file_stem().unwrap_or_default() };
+    let stem = if is_stdin(file) {
+        OsStr::new("stdin")
+    } else {
+        file.file_stem().unwrap_or_default()
+    };
     let mut path: PathBuf = dir.join(stem);
     path.add_extension(args.format.extension());
     std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))
@@ -182,5 +201,9 @@ fn is_stdin(path: &Path) -> bool {
 }
 
 fn name(path: &Path) -> String {
-    if is_stdin(path) { "standard input".into() } else { path.display().to_string() }
+    if is_stdin(path) {
+        "standard input".into()
+    } else {
+        path.display().to_string()
+    }
 }

@@ -168,7 +168,9 @@ mod tests {
     }
 
     fn order(queue: &mut FairQueue<Job>) -> String {
-        std::iter::from_fn(|| queue.pop()).map(|job| job.0).collect()
+        std::iter::from_fn(|| queue.pop())
+            .map(|job| job.0)
+            .collect()
     }
 
     #[test]

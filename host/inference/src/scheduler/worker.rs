@@ -145,7 +145,10 @@ fn book(state: &mut State, job: &SpanJob, succeeded: bool, took: Duration) {
 /// Runs a job on a session of its engine. A panic costs the session.
 fn compute(job: &SpanJob, held: &mut Option<Held>) -> Result<SpanResult, InferenceError> {
     let engine = job.lease.engine();
-    if held.as_ref().is_some_and(|held| !same(&held.engine, engine)) {
+    if held
+        .as_ref()
+        .is_some_and(|held| !same(&held.engine, engine))
+    {
         drop_session(held);
     }
     let attempt = catch_unwind(AssertUnwindSafe(|| {
@@ -185,10 +188,7 @@ fn drop_session(held: &mut Option<Held>) {
     }
 }
 
-fn run_on(
-    session: &mut dyn EngineSession,
-    job: &SpanJob,
-) -> Result<SpanResult, InferenceError> {
+fn run_on(session: &mut dyn EngineSession, job: &SpanJob) -> Result<SpanResult, InferenceError> {
     let samples = job.clip.slice(job.span);
     match &job.work {
         Work::Transcribe { language, options } => {

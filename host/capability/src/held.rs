@@ -1,0 +1,155 @@
+//! What the host holds for one instance: audio behind its handles.
+//!
+//! A component's own memory is limited by the runtime; what its handles stand for lies in the host
+//! and would else be a way around that limit. Clips that share one allocation count once. The clip
+//! that the host lends to a chunker is the host's and does not count.
+
+use std::collections::HashMap;
+
+use auricle_speech::Clip;
+
+/// Counts the audio behind an instance's handles.
+pub(crate) struct HeldAudio {
+    limit_bytes: u64,
+    held_bytes: u64,
+    /// By the table's number of the handle.
+    handles: HashMap<u32, Held>,
+    /// Handles that share an allocation, by its address.
+    shared: HashMap<usize, u32>,
+}
+
+#[derive(Clone, Copy)]
+struct Held {
+    bytes: u64,
+    /// Nothing for a recorder, which shares with nobody.
+    address: Option<usize>,
+}
+
+/// An instance would have the host hold more than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("more audio held than {limit_bytes} bytes")]
+pub(crate) struct TooMuchHeld {
+    limit_bytes: u64,
+}
+
+impl HeldAudio {
+    pub(crate) fn new(limit_bytes: u64) -> Self {
+        Self {
+            limit_bytes,
+            held_bytes: 0,
+            handles: HashMap::new(),
+            shared: HashMap::new(),
+        }
+    }
+
+    /// Bytes that may still be held.
+    pub(crate) fn left_bytes(&self) -> u64 {
+        self.limit_bytes.saturating_sub(self.held_bytes)
+    }
+
+    /// Refuses what would not fit, before it is made.
+    pub(crate) fn check(&self, more_bytes: u64) -> Result<(), TooMuchHeld> {
+        if more_bytes > self.left_bytes() {
+            return Err(TooMuchHeld {
+                limit_bytes: self.limit_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    /// The handle `number` keeps `clip` alive.
+    pub(crate) fn hold_clip(&mut self, number: u32, clip: &Clip) -> Result<(), TooMuchHeld> {
+        let address = clip.samples().as_ptr() as usize;
+        let bytes = clip_bytes(clip.len_samples());
+        if !self.shared.contains_key(&address) {
+            self.check(bytes)?;
+            self.held_bytes += bytes;
+        }
+        *self.shared.entry(address).or_insert(0) += 1;
+        self.handles.insert(
+            number,
+            Held {
+                bytes,
+                address: Some(address),
+            },
+        );
+        Ok(())
+    }
+
+    /// The recorder behind the handle `number` has come to this size.
+    pub(crate) fn hold_recorder(&mut self, number: u32, samples: usize) -> Result<(), TooMuchHeld> {
+        self.release(number);
+        let bytes = clip_bytes(samples as u64);
+        self.check(bytes)?;
+        self.held_bytes += bytes;
+        self.handles.insert(
+            number,
+            Held {
+                bytes,
+                address: None,
+            },
+        );
+        Ok(())
+    }
+
+    /// The handle `number` is gone.
+    pub(crate) fn release(&mut self, number: u32) {
+        let Some(held) = self.handles.remove(&number) else {
+            return;
+        };
+        let last = match held.address {
+            None => true,
+            Some(address) => match self.shared.get_mut(&address) {
+                Some(others) if *others > 1 => {
+                    *others -= 1;
+                    false
+                }
+                _ => self.shared.remove(&address).is_some(),
+            },
+        };
+        if last {
+            self.held_bytes = self.held_bytes.saturating_sub(held.bytes);
+        }
+    }
+}
+
+/// Bytes of this many samples.
+pub(crate) fn clip_bytes(samples: u64) -> u64 {
+    samples.saturating_mul(size_of::<f32>() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn clip(samples: usize) -> Clip {
+        Clip::new(vec![0.0; samples])
+    }
+
+    #[test]
+    fn a_shared_clip_counts_once_and_until_its_last_handle() {
+        let mut held = HeldAudio::new(1_000);
+        let (one, other) = (clip(200), clip(50));
+        held.hold_clip(0, &one).unwrap();
+        held.hold_clip(1, &one.clone()).unwrap();
+        held.hold_clip(2, &other).unwrap();
+        assert_eq!(held.left_bytes(), 0);
+        held.release(0);
+        assert!(held.hold_clip(3, &clip(1)).is_err());
+        held.release(1);
+        held.release(1);
+        assert_eq!(held.left_bytes(), 800);
+    }
+
+    #[test]
+    fn a_recorder_counts_what_it_has_now() {
+        let mut held = HeldAudio::new(1_000);
+        held.hold_recorder(7, 250).unwrap();
+        assert!(held.check(1).is_err());
+        held.hold_recorder(7, 10).unwrap();
+        assert!(held.hold_recorder(8, 241).is_err());
+        held.release(7);
+        assert_eq!(held.left_bytes(), 1_000);
+    }
+}
