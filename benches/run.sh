@@ -33,7 +33,7 @@ if ! cmp -s benches/requirements.txt "$CACHE/installed.txt"; then
   cp benches/requirements.txt "$CACHE/installed.txt"
 fi
 
-scripts/with-env cargo build --release --locked -p auricle -p auricle-benches --bins
+scripts/with-env cargo build --release --locked --workspace --bins
 for model in base:q8_0 base:f16 base:q5_1; do
   ./target/release/auricle models pull "$model" >/dev/null
 done

@@ -12,7 +12,8 @@ use auricle_first_party::{CHUNKER, HANDLER, SPEAKER_ASSIGNER};
 use auricle_speech::{Clip, MAX_CHUNK_SAMPLES, Span};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
-use wasmtime::component::{Component, HasSelf, Linker, Resource};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceType};
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store,
 };
@@ -43,10 +44,9 @@ impl Bare {
         let assigner = plain_linker(&engine)?.instantiate_pre(&compile(SPEAKER_ASSIGNER)?)?;
         let handler = compile(HANDLER)?;
         let mut linker = Linker::<BareState>::new(&engine);
-        linker.define_unknown_imports_as_traps(&handler)?;
-        linker.allow_shadowing(true);
         wasmtime_wasi_http::p2::add_to_linker_async(&mut linker)?;
         link_common(&mut linker)?;
+        link_traps(&mut linker, &handler)?;
         let handler = ProxyPre::new(linker.instantiate_pre(&handler)?)?;
         Ok(Self {
             handler,
@@ -130,6 +130,48 @@ fn plain_linker(engine: &Engine) -> wasmtime::Result<Linker<BareState>> {
 fn link_common(linker: &mut Linker<BareState>) -> wasmtime::Result<()> {
     auricle::runtime::log::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     auricle::runtime::configuration::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
+}
+
+/// Resources that the host would own in the interfaces that are traps.
+const RESOURCES: [(&str, &str); 6] = [
+    ("auricle:audio/clips@", "clip"),
+    ("auricle:audio/recording@", "recorder"),
+    ("auricle:http/multipart@", "form"),
+    ("auricle:http/multipart@", "part"),
+    ("auricle:http/websocket@", "socket"),
+    ("auricle:pipeline/transcriber@", "transcription"),
+];
+
+/// Every other function of ours that the handler imports is a trap.
+/// (`Linker::define_unknown_imports_as_traps` gives each alias of a resource a type of its own,
+/// which then matches none.)
+fn link_traps(linker: &mut Linker<BareState>, handler: &Component) -> wasmtime::Result<()> {
+    let engine = linker.engine().clone();
+    for (interface, import) in handler.component_type().imports(&engine) {
+        let is_ours = interface.starts_with("auricle:");
+        let ComponentItem::ComponentInstance(instance) = import.ty else {
+            continue;
+        };
+        if !is_ours || interface.starts_with("auricle:runtime/") {
+            continue;
+        }
+        let mut traps = linker.instance(interface)?;
+        for (name, export) in instance.exports(&engine) {
+            let owned = RESOURCES
+                .iter()
+                .any(|(i, n)| interface.starts_with(i) && *n == name);
+            match export.ty {
+                ComponentItem::ComponentFunc(_) => traps.func_new(name, |_, _, _, _| {
+                    Err(wasmtime::Error::msg("this is not there on bare wasmtime"))
+                })?,
+                ComponentItem::Resource(_) if owned => {
+                    traps.resource(name, ResourceType::host::<()>(), |_, _| Ok(()))?;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 fn config() -> Config {

@@ -53,9 +53,6 @@ fn the_checkpoints_become_the_pinned_graphs() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("model.onnx");
         let made = convert(&checkpoint, &out).unwrap();
-        if let Some(keep) = std::env::var_os("AURICLE_KEEP_CONVERTED") {
-            fs::copy(&out, Path::new(&keep).join(format!("{bytes}.onnx"))).unwrap();
-        }
         assert_eq!(made.bytes, bytes);
         assert_eq!(fs::metadata(&out).unwrap().len(), bytes);
         assert_eq!(made.sha256, sha256);

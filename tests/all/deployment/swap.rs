@@ -63,8 +63,11 @@ async fn a_request_ends_on_the_revision_it_began_on_and_the_next_one_has_the_new
         let server = Arc::clone(&server);
         async move { transcribe_at(&server.address, VICTIM, beginning(8)).await }
     });
-    while server.node.scheduler.stats().jobs == 0 && server.node.scheduler.stats().busy_workers == 0
-    {
+    let at_work = || {
+        let stats = server.node.scheduler.stats();
+        stats.busy_workers > 0 || stats.jobs > 0
+    };
+    while !at_work() && !running.is_finished() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     swap_to(&server, wasm::CHUNKER_PANICS, &[]).await;
