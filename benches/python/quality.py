@@ -140,7 +140,8 @@ def no_speech(peer):
 def quoted(text):
     text = re.sub(r"\s+", " ", text).strip().replace("|", "\\|")
     short = text if len(text) <= 60 else f"{text[:57]}…"
-    return f"“{short}” ({len(text.split())} words)" if text else "–"
+    words = len(text.split())
+    return f"“{short}” ({words} word{'s' if words != 1 else ''})" if text else "–"
 
 
 if __name__ == "__main__":

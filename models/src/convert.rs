@@ -10,8 +10,9 @@
 //! error that says which rule it breaks.
 //!
 //! Not done here: fetching, the store, and checking digests (the caller compares [`Converted`] with
-//! its manifest). Not supported: GGUF, k-quants, PyTorch files other than OpenAI's checkpoints,
-//! and vocabularies of other sizes than Whisper's.
+//! its manifest). Not supported: GGUF, k-quants, PyTorch files other than OpenAI's checkpoints
+//! (and those of the two speaker models, which [`onnx`] makes ONNX graphs of), and vocabularies of
+//! other sizes than Whisper's.
 
 mod blob;
 mod ct2;

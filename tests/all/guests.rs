@@ -8,6 +8,8 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
 use reqwest::RequestBuilder;
 use reqwest::multipart::{Form, Part};
 use sha2::{Digest, Sha256};
@@ -153,7 +155,14 @@ pub async fn transcribe_at(address: &str, tenant: &str, file: Vec<u8>) -> Answer
 }
 
 /// Lets the misdeed happen while the victim is served, and fails if the victim sees any of it.
-pub async fn beside<T>(server: &Server, misdeed: impl Future<Output = T>) -> T {
+pub fn beside<'a, T: 'a>(
+    server: &'a Server,
+    misdeed: impl Future<Output = T> + 'a,
+) -> LocalBoxFuture<'a, T> {
+    serve_victim(server, Box::pin(misdeed)).boxed_local()
+}
+
+async fn serve_victim<T>(server: &Server, misdeed: impl Future<Output = T>) -> T {
     let expected = transcribe(server, VICTIM).await.transcript();
     let over = CancellationToken::new();
     let misdeed = async {

@@ -122,7 +122,7 @@ impl VoiceActivity {
     /// are not finite count as silence.
     ///
     /// # Errors
-    /// [`OnnxError::Failed`]. Frames that were not computed on stay in the stream.
+    /// [`OnnxError::Failed`], after which the stream begins anew.
     pub fn push(
         &mut self,
         stream: &mut VoiceStream,
@@ -134,25 +134,32 @@ impl VoiceActivity {
             Export::Step => 1,
             Export::Sequence => BATCH_FRAMES,
         };
-        let mut out = Vec::new();
+        let (mut out, mut done) = (Vec::new(), 0);
         loop {
-            let whole = (stream.waiting.len() - CONTEXT_SAMPLES) / VAD_FRAME_SAMPLES;
+            let rest = stream.waiting.get(done..).unwrap_or_default();
+            let whole = rest.len().saturating_sub(CONTEXT_SAMPLES) / VAD_FRAME_SAMPLES;
             let frames = whole.min(at_once);
             if frames == 0 {
+                stream.waiting.drain(..done);
                 return Ok(out);
             }
-            let input: Vec<f32> = stream
-                .waiting
+            let input = rest
                 .windows(STEP_SAMPLES)
                 .step_by(VAD_FRAME_SAMPLES)
                 .take(frames)
                 .flatten()
                 .copied()
                 .collect();
-            let (probabilities, state) = self.step(input, frames, &stream.state)?;
+            let (probabilities, state) = match self.step(input, frames, &stream.state) {
+                Ok(step) => step,
+                Err(error) => {
+                    *stream = VoiceStream::default();
+                    return Err(error);
+                }
+            };
             out.extend(probabilities);
             stream.state = state;
-            stream.waiting.drain(..frames * VAD_FRAME_SAMPLES);
+            done += frames * VAD_FRAME_SAMPLES;
         }
     }
 

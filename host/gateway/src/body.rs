@@ -5,7 +5,7 @@
 //!
 //! When the app answers before it has read everything, a plain close would make the kernel reset
 //! the connection and the client would see a broken pipe instead of the answer. So the rest of an
-//! HTTP/1 body is read and thrown away for at most [`LINGER`]; HTTP/2 has a frame for that.
+//! HTTP/1 body is read and thrown away for at most 5 s; HTTP/2 has a frame for that.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};

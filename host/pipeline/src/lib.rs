@@ -9,8 +9,8 @@
 //!
 //! # Layout
 //! - [`deployments`]: which components serve which tenant.
-//! - [`transcribe`]: the line of a transcription.
-//! - [`recognise`]: spans to the device and back, in order.
+//! - `transcribe`: the line of a transcription.
+//! - `recognise`: spans to the device and back, in order.
 
 pub mod deployments;
 mod recognise;

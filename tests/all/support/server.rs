@@ -113,6 +113,7 @@ impl Builder {
             }),
             None => {
                 let status = wait(&mut kept, Duration::from_secs(10));
+                log.end_within(Duration::from_secs(10));
                 Err(Refusal {
                     status,
                     stderr: log.all().join("\n"),
@@ -317,6 +318,11 @@ impl Lines {
     /// Everything so far.
     pub fn all(&self) -> Vec<String> {
         self.state.lock().unwrap().0.clone()
+    }
+
+    /// Waits for the pipe's end: what a process wrote last may come after its end has been seen.
+    fn end_within(&self, limit: Duration) {
+        let _: Option<()> = self.find_within(limit, |_| None);
     }
 
     /// What `find` makes of the first line it takes; waits for lines until `limit` or the end.

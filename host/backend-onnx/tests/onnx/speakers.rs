@@ -1,6 +1,6 @@
 //! The speaker models, converted from the store's checkpoints.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ fn converted(
     cell: &'static OnceLock<Option<(tempfile::TempDir, PathBuf)>>,
     set: &str,
     checkpoint: &str,
-    convert: fn(&std::path::Path, &std::path::Path) -> (),
+    convert: fn(&Path, &Path),
 ) -> Option<PathBuf> {
     let made = cell.get_or_init(|| {
         let checkpoint = installed(set, checkpoint)?;
