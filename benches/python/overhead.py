@@ -1,7 +1,8 @@
 """What the server costs over whisper.cpp: `auricle transcribe` against `bare-whisper`.
 
 Both decode the same file and recognise the same spans with the same weights and parameters on 2
-threads, in turn.
+threads, in turn. Once with the chunker cutting by energy, which is what the boundary between host
+and components costs; once as it comes, with voice activity, which `bare-whisper` does not compute.
 """
 
 import os
@@ -15,21 +16,31 @@ from whisper_normalizer.english import EnglishTextNormalizer
 ROUNDS = int(os.environ.get("ROUNDS", "7"))
 THREADS = 2
 FILE = common.pathlib.Path(os.environ.get("BENCH_FILE", LONG))
+BY_ENERGY = '[tenants.default.chunker]\nconfiguration = { "voice-activity" = "false" }\n'
+CHUNKERS = {"energy": BY_ENERGY, "voice activity": ""}
 
 
 def main():
     CACHE.mkdir(parents=True, exist_ok=True)
-    spans = CACHE / "spans"
-    spans.write_text(common.run([BIN / "cut-spans", FILE]).stdout)
-    out = CACHE / "out"
-    ours = [BIN / "auricle", "transcribe", "-q", "--log", "info", "--language", "en"]
-    ours += ["--workers", THREADS, "--model", "base:q8_0", "-o", out, FILE]
+    parts = [measure(chunker, toml) for chunker, toml in CHUNKERS.items()]
+    common.write_section("overhead", "overhead", "overhead", "\n\n".join(parts))
+
+
+def measure(chunker, toml):
+    config, spans, out = CACHE / "chunker.toml", CACHE / "spans", CACHE / "out"
+    config.write_text(toml)
+    ours = [BIN / "auricle", "--config", config, "--log", "info,auricle_pipeline=debug"]
+    ours += ["transcribe", "-q", "--language", "en", "--workers", THREADS]
+    ours += ["--model", "base:q8_0", "-o", out, FILE]
+    cuts = re.search(r"spans=\[(.*?)\]", common.run(ours).stderr).group(1)
+    pairs = re.findall(r"start: (\d+), end: (\d+)", cuts)
+    spans.write_text("".join(f"{start} {end}\n" for start, end in pairs))
     bare = [BIN / "bare-whisper", common.ggml_model("q8_0"), FILE, spans, THREADS]
     runs = {"auricle transcribe": [], "bare-whisper": []}
     for number in range(ROUNDS):
         # A B, B A, A B: neither side always runs on the other's warm caches.
-        pairs = [("auricle transcribe", ours), ("bare-whisper", bare)]
-        for name, command in pairs if number % 2 == 0 else pairs[::-1]:
+        commands = [("auricle transcribe", ours), ("bare-whisper", bare)]
+        for name, command in commands if number % 2 == 0 else commands[::-1]:
             run = common.run(command)
             run.inner_secs = float(re.search(r"secs=([0-9.]+)\s*$", run.stderr, re.M).group(1))
             runs[name].append(run)
@@ -37,7 +48,7 @@ def main():
                   f"{run.cpu_secs:.2f} CPU s", file=sys.stderr, flush=True)
     text = (out / f"{FILE.stem}.txt").read_text(encoding="utf-8")
     texts = {"auricle transcribe": text, "bare-whisper": runs["bare-whisper"][-1].stdout}
-    common.write_section("overhead", "overhead", "overhead", report(runs, texts, spans))
+    return f"**Cut by {chunker}.** {report(runs, texts, spans)}"
 
 
 MEASURES = {

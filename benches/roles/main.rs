@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use auricle_benches::{FirstParty, scope};
-use auricle_capability::{Events, RequestBody, RequestScope, Services, SpeechError};
-use auricle_speech::{Clip, LanguageScore, TranscribeOptions};
+use auricle_capability::{Events, RequestBody, RequestScope, Services, SpeechError, Voices};
+use auricle_speech::{Clip, LanguageScore, TranscribeOptions, VoiceStream};
 use criterion::{BenchmarkId, Criterion};
 use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Empty};
@@ -120,6 +120,26 @@ async fn assign(served: &FirstParty, segments: u32) -> Result<usize> {
 
 /// For a handler that is asked for nothing of it.
 struct NoServices;
+
+impl Voices for NoServices {
+    fn probabilities(
+        &self,
+        _: &RequestScope,
+        _: Clip,
+    ) -> BoxFuture<'static, Result<Arc<[f32]>, SpeechError>> {
+        Box::pin(async { Err(SpeechError::Internal) })
+    }
+
+    fn listen(
+        &self,
+        _: &RequestScope,
+        _: VoiceStream,
+        _: Vec<f32>,
+        _: bool,
+    ) -> BoxFuture<'static, Result<(VoiceStream, Vec<f32>), SpeechError>> {
+        Box::pin(async { Err(SpeechError::Internal) })
+    }
+}
 
 impl Services for NoServices {
     fn transcribe(

@@ -5,12 +5,16 @@
 //! a licence, digests that are not digests, and names that could leave a directory. It names
 //! packages of registries but no registry: their own clients know where they are.
 
+mod kind;
+
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
 use crate::digest::is_hex_digest;
 use crate::error::ModelsError;
+
+pub use kind::{Broad, Kind, Languages};
 
 /// The manifest that this build was made with.
 const BUILT_IN: &str = include_str!("../models.toml");
@@ -152,7 +156,33 @@ impl Member {
     }
 }
 
-/// Files that are used as they are.
+/// A file that is made here from another of its set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Made {
+    /// What it is called when installed.
+    pub name: String,
+    /// The installed name of the file that it is made from.
+    pub from: String,
+    /// What makes it.
+    pub by: Maker,
+    /// Size.
+    pub bytes: u64,
+    /// SHA-256.
+    pub sha256: String,
+}
+
+/// What makes one file of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Maker {
+    /// [`crate::convert::onnx::segmentation`].
+    Segmentation,
+    /// [`crate::convert::onnx::campplus`].
+    Campplus,
+}
+
+/// Files that are used as they are, and what is made from them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileSet {
@@ -176,6 +206,9 @@ pub struct FileSet {
     pub optional: bool,
     /// The files.
     pub content: Vec<Member>,
+    /// Files that are made from them.
+    #[serde(default)]
+    pub made: Vec<Made>,
 }
 
 /// A file of a package registry.
@@ -208,75 +241,6 @@ pub enum Registry {
     Pypi,
     /// JavaScript packages, by npm.
     Npm,
-}
-
-/// What an entry is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A Whisper model in whisper.cpp's format.
-    Whisper,
-    /// A voice activity model (ONNX).
-    Vad,
-    /// Weights that no engine here loads yet.
-    Checkpoint,
-    /// A shared library.
-    Library,
-    /// Audio for tests.
-    Audio,
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::Whisper => "whisper",
-            Self::Vad => "vad",
-            Self::Checkpoint => "checkpoint",
-            Self::Library => "library",
-            Self::Audio => "audio",
-        })
-    }
-}
-
-/// Languages that an entry understands or holds.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
-#[serde(untagged)]
-pub enum Languages {
-    /// All that Whisper knows (`multilingual`), or any at all (`any`).
-    Word(Broad),
-    /// These, as ISO 639-1 codes.
-    Only(Vec<String>),
-}
-
-/// Words for more languages than are worth listing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Broad {
-    /// Whisper's languages.
-    Multilingual,
-    /// Does not depend on the language.
-    Any,
-}
-
-impl Languages {
-    /// Whether more than one language is understood.
-    #[must_use]
-    pub fn is_multilingual(&self) -> bool {
-        match self {
-            Self::Word(_) => true,
-            Self::Only(codes) => codes.len() > 1,
-        }
-    }
-}
-
-impl std::fmt::Display for Languages {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Word(Broad::Multilingual) => f.write_str("multilingual"),
-            Self::Word(Broad::Any) => f.write_str("any"),
-            Self::Only(codes) => f.write_str(&codes.join(",")),
-        }
-    }
 }
 
 impl Manifest {
@@ -387,6 +351,13 @@ impl FileSet {
         check_name(&self.name)?;
         require(!self.license.is_empty(), &self.name, "has no licence")?;
         require(!self.content.is_empty(), &self.name, "has no files")?;
+        for made in &self.made {
+            check_name(&made.name)?;
+            let fine = is_hex_digest(&made.sha256, 64);
+            require(fine, &self.name, "makes a file whose sha256 is none")?;
+            let known = self.content.iter().any(|m| m.file_name() == made.from);
+            require(known, &self.name, "makes a file of one that it lacks")?;
+        }
         self.content
             .iter()
             .try_for_each(|member| member.check(&self.name, manifest))

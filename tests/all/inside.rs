@@ -79,6 +79,7 @@ pub fn config_with_cache(toml: &str, dir: &Path) -> Config {
         store: StoreDirs::from_env().unwrap(),
         default_model: "tiny.en".to_owned(),
         workers: 2,
+        graph_workers: 2,
     }
 }
 

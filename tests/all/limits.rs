@@ -25,11 +25,13 @@ use crate::support::Server;
 use crate::support::upload::Answer;
 
 /// Tenants, by their misdeeds.
-const ARENA: [(&str, &str, &[u8]); 17] = [
+const ARENA: [(&str, &str, &[u8]); 19] = [
     ("assigner-lies", "speaker_assigner", wasm::ASSIGNER_LIES),
     ("assigner-panics", "speaker_assigner", wasm::ASSIGNER_PANICS),
+    ("chunker-detects", "chunker", wasm::CHUNKER_DETECTS),
     ("chunker-hoards", "chunker", wasm::CHUNKER_HOARDS),
     ("chunker-holds", "chunker", wasm::CHUNKER_HOLDS),
+    ("chunker-listens", "chunker", wasm::CHUNKER_LISTENS),
     ("chunker-panics", "chunker", wasm::CHUNKER_PANICS),
     ("chunker-recurses", "chunker", wasm::CHUNKER_RECURSES),
     ("chunker-spins", "chunker", wasm::CHUNKER_SPINS),

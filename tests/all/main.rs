@@ -43,3 +43,5 @@ mod realtime;
 mod regression;
 /// Keys, and what a tenant can see of another.
 mod tenancy;
+/// Voice activity: what it finds, what is left out for it, and a server without it.
+mod voice;

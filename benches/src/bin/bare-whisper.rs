@@ -2,11 +2,12 @@
 //!
 //!     bare-whisper MODEL AUDIO SPANS WORKERS
 //!
-//! Decodes AUDIO (with the server's decoder), recognises the spans that the file SPANS lists on
-//! WORKERS threads with a state of their own each, and prints the text. The parameters are those
-//! with which the server first tries a window at temperature 0. It decodes every span once: no
-//! second pass over a rest, no higher temperature, no probability of silence, no segments. Language
-//! is English. On standard error: seconds of the whole, without loading the model.
+//! Decodes AUDIO with the server's decoder, recognises the spans that the file SPANS lists on WORKERS
+//! threads with a state of their own each, and prints the text. Matrix products are the server's
+//! too: what is measured is what lies around whisper.cpp. The parameters are those with which the
+//! server first tries a window at temperature 0. It decodes every span once: no second pass over a
+//! rest, no higher temperature, no probability of silence, no segments. Language is English. On
+//! standard error: seconds of the whole, without loading the model.
 
 use std::ffi::{c_int, c_void};
 use std::path::Path;
@@ -36,6 +37,7 @@ fn main() -> Result<()> {
     let spans = read_spans(spans)?;
     let workers: usize = workers.parse()?;
     one_blas_thread();
+    auricle_backend_whisper::install_matmul();
     whisper_rs::install_logging_hooks();
     let mut parameters = WhisperContextParameters::new();
     parameters.use_gpu(false).flash_attn(false);

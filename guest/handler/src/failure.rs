@@ -107,9 +107,7 @@ impl From<DecodeError> for Failure {
     fn from(error: DecodeError) -> Self {
         match error {
             DecodeError::Empty => Self::new(400, "the file is empty"),
-            DecodeError::Unsupported(text) | DecodeError::Undecodable(text) => {
-                Self::new(422, format!("the audio cannot be decoded: {text}"))
-            }
+            DecodeError::Unsupported(text) | DecodeError::Undecodable(text) => Self::new(422, text),
             DecodeError::TooLong(secs) => Self::new(
                 413,
                 format!("the audio is longer than {secs} s: send it in parts"),

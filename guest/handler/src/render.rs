@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use auricle_guest::speech::{LanguageScore, Segment, Word};
-use auricle_guest::transcriber::{Summary, joined_text};
+use auricle_guest::speech::{DropReason, DroppedSegment, LanguageScore, Segment, Word};
+use auricle_guest::transcriber::{Collected, joined_text};
 use serde::Serialize;
 
 /// How many languages are named.
@@ -20,6 +20,22 @@ pub struct TranscriptBody<'a> {
     audio_duration: f64,
     segments: Vec<SegmentBody<'a>>,
     speakers: &'a [String],
+    /// What was left out of the transcript; not there when nothing was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    x_dropped: Vec<DroppedBody<'a>>,
+}
+
+/// As in verbose_json of the command line.
+#[derive(Serialize)]
+struct DroppedBody<'a> {
+    reason: &'static str,
+    score: f64,
+    start: f64,
+    end: f64,
+    text: &'a str,
+    avg_logprob: f64,
+    compression_ratio: f64,
+    no_speech_prob: f64,
 }
 
 #[derive(Serialize)]
@@ -45,12 +61,8 @@ struct WordBody<'a> {
 
 impl<'a> TranscriptBody<'a> {
     /// `took` is the time that the request has taken.
-    pub fn new(
-        segments: &'a [Segment],
-        summary: &'a Summary,
-        took: Duration,
-        with_words: bool,
-    ) -> Self {
+    pub fn new(all: &'a Collected, took: Duration, with_words: bool) -> Self {
+        let (segments, summary) = (&all.segments, &all.summary);
         let segment = |s: &'a Segment| SegmentBody {
             id: s.id,
             start: rounded(s.start),
@@ -66,7 +78,26 @@ impl<'a> TranscriptBody<'a> {
             audio_duration: rounded(summary.duration),
             segments: segments.iter().map(segment).collect(),
             speakers: &summary.speakers,
+            x_dropped: all.dropped.iter().map(dropped).collect(),
         }
+    }
+}
+
+fn dropped(dropped: &DroppedSegment) -> DroppedBody<'_> {
+    let segment = &dropped.segment;
+    DroppedBody {
+        reason: match dropped.reason {
+            DropReason::Repetition => "repetition",
+            DropReason::NoSpeech => "no_speech",
+            DropReason::NoVoice => "no_voice",
+        },
+        score: rounded(f64::from(dropped.score)),
+        start: rounded(segment.start),
+        end: rounded(segment.end),
+        text: &segment.text,
+        avg_logprob: rounded(f64::from(segment.avg_logprob)),
+        compression_ratio: rounded(f64::from(segment.compression_ratio)),
+        no_speech_prob: rounded(f64::from(segment.no_speech_prob)),
     }
 }
 
@@ -131,6 +162,8 @@ fn rounded(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use auricle_guest::transcriber::Summary;
+
     use super::*;
 
     fn segment() -> Segment {
@@ -155,22 +188,36 @@ mod tests {
         }
     }
 
-    fn json(with_words: bool) -> String {
-        let summary = Summary {
-            language: "en".to_owned(),
-            speakers: Vec::new(),
-            duration: 1.5,
+    fn json(with_words: bool, dropped: Vec<DroppedSegment>) -> String {
+        let all = Collected {
+            segments: vec![segment()],
+            dropped,
+            summary: Summary {
+                language: "en".to_owned(),
+                speakers: Vec::new(),
+                duration: 1.5,
+            },
         };
-        let segments = [segment()];
         let took = Duration::from_millis(250);
-        let body = TranscriptBody::new(&segments, &summary, took, with_words);
-        serde_json::to_string(&body).unwrap()
+        serde_json::to_string(&TranscriptBody::new(&all, took, with_words)).unwrap()
+    }
+
+    #[test]
+    fn what_was_left_out_is_told_with_its_reason() {
+        let dropped = DroppedSegment {
+            segment: segment(),
+            reason: DropReason::NoVoice,
+            score: 0.0421,
+        };
+        assert!(json(false, vec![dropped]).contains(
+            r#""x_dropped":[{"reason":"no_voice","score":0.042,"start":0.0,"end":1.2,"text":"#
+        ));
     }
 
     #[test]
     fn the_transcript_has_the_tutorials_fields() {
         assert_eq!(
-            json(false),
+            json(false, Vec::new()),
             r#"{"text":"Hello \"you\".","language":"en","duration":0.25,"audio_duration":1.5,"segments":[{"id":0,"start":0.0,"end":1.2,"text":"Hello \"you\".","speaker":null}],"speakers":[]}"#
         );
     }
@@ -178,7 +225,7 @@ mod tests {
     #[test]
     fn words_are_there_when_they_were_asked_for() {
         assert!(
-            json(true)
+            json(true, Vec::new())
                 .contains(r#""words":[{"word":"Hello","start":0.1,"end":0.5,"probability":0.9}]"#)
         );
     }

@@ -18,8 +18,8 @@ pub fn answer(request: &Request) -> Result<Response, Failure> {
     let transcription = transcriber::start(&upload.clip, &options)?;
     // The host counts a clip against the tenant for as long as there is a handle.
     drop(upload.clip);
-    let (segments, summary) = transcriber::collect(&transcription)?;
+    let all = transcriber::collect_all(&transcription)?;
     let took = Duration::from_nanos(monotonic_clock::now().saturating_sub(began));
-    let body = TranscriptBody::new(&segments, &summary, took, options.word_timestamps);
+    let body = TranscriptBody::new(&all, took, options.word_timestamps);
     Ok(Response::json(200, &body))
 }

@@ -1,7 +1,8 @@
 //! Role `chunker`: cuts a clip into the spans that the model will see.
 //!
-//! Implement [`Chunker`] and name the type in [`export!`]. A chunker sees the clip, its
-//! configuration and the log; it has no network, clock or files.
+//! Implement [`Chunker`] and name the type in [`export!`]. A chunker sees the clip, where
+//! somebody speaks in it ([`voice`](crate::voice)), its configuration and the log; it has no network,
+//! clock or files.
 
 #![allow(
     missing_docs,
@@ -34,6 +35,8 @@ wit_bindgen::generate!({
         "auricle:runtime/configuration@0.1.0": crate::bindings::auricle::runtime::configuration,
         "auricle:audio/types@0.1.0": crate::bindings::auricle::audio::types,
         "auricle:audio/clips@0.1.0": crate::bindings::auricle::audio::clips,
+        "auricle:speech/types@0.1.0": crate::bindings::auricle::speech::types,
+        "auricle:speech/voice-activity@0.1.0": crate::bindings::auricle::speech::voice_activity,
         "auricle:pipeline/chunker@0.1.0": generate,
     },
     pub_export_macro: true,

@@ -43,6 +43,7 @@ wit_bindgen::generate!({
         "auricle:audio/recording@0.1.0": crate::bindings::auricle::audio::recording,
         "auricle:speech/types@0.1.0": crate::bindings::auricle::speech::types,
         "auricle:speech/recognition@0.1.0": crate::bindings::auricle::speech::recognition,
+        "auricle:speech/voice-activity@0.1.0": crate::bindings::auricle::speech::voice_activity,
         "auricle:http/multipart@0.1.0": crate::bindings::auricle::http::multipart,
         "auricle:http/websocket@0.1.0": crate::bindings::auricle::http::websocket,
         "auricle:pipeline/transcriber@0.1.0": crate::bindings::auricle::pipeline::transcriber,

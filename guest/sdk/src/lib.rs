@@ -6,7 +6,8 @@
 //!
 //! # Layout
 //! - [`chunker`], [`speaker_assigner`], [`handler`] and [`websocket`]: one for each role.
-//! - [`audio`], [`speech`], [`transcriber`]: clips, what recognition yields, the pipeline.
+//! - [`audio`], [`voice`], [`speech`], [`transcriber`]: clips, where somebody speaks in them, what
+//!   recognition yields, the pipeline.
 //! - [`http`]: requests, queries, forms, responses.
 //! - [`config`], [`mod@log`]: the deployment's settings, the operator's log.
 //!
@@ -128,6 +129,7 @@ pub mod log;
 pub mod speaker_assigner;
 pub mod speech;
 pub mod transcriber;
+pub mod voice;
 pub mod websocket;
 
 pub use bindings::wasi::clocks::monotonic_clock;

@@ -2,5 +2,5 @@
 
 pub use crate::bindings::auricle::speech::recognition::{detect_language, knows_language};
 pub use crate::bindings::auricle::speech::types::{
-    LanguageScore, Segment, SpeechError, Task, Turn, Word,
+    DropReason, DroppedSegment, LanguageScore, Segment, SpeechError, Task, Turn, Word,
 };

@@ -3,7 +3,7 @@
 pub use crate::bindings::auricle::pipeline::transcriber::{
     Event, Options, Summary, Transcription, start,
 };
-use crate::speech::{Segment, SpeechError, Task};
+use crate::speech::{DroppedSegment, Segment, SpeechError, Task};
 
 impl Default for Options {
     /// The server's model, language detected, plain text: greedy at temperature 0.
@@ -21,16 +21,42 @@ impl Default for Options {
     }
 }
 
+/// Everything that a transcription yielded.
+#[derive(Debug)]
+pub struct Collected {
+    /// The transcript.
+    pub segments: Vec<Segment>,
+    /// What was left out of it.
+    pub dropped: Vec<DroppedSegment>,
+    /// What it is about.
+    pub summary: Summary,
+}
+
 /// Waits for the end of a transcription and returns all its segments.
 ///
 /// # Errors
 /// What the transcription failed with.
 pub fn collect(transcription: &Transcription) -> Result<(Vec<Segment>, Summary), SpeechError> {
-    let mut all = Vec::new();
+    collect_all(transcription).map(|all| (all.segments, all.summary))
+}
+
+/// As [`collect`], with what was left out.
+///
+/// # Errors
+/// What the transcription failed with.
+pub fn collect_all(transcription: &Transcription) -> Result<Collected, SpeechError> {
+    let (mut all, mut left_out) = (Vec::new(), Vec::new());
     while let Some(event) = transcription.next()? {
         match event {
             Event::Segments(segments) => all.extend(segments),
-            Event::Finished(summary) => return Ok((all, summary)),
+            Event::Dropped(dropped) => left_out.extend(dropped),
+            Event::Finished(summary) => {
+                return Ok(Collected {
+                    segments: all,
+                    dropped: left_out,
+                    summary,
+                });
+            }
             Event::Language(_) | Event::Progress(_) => {}
         }
     }

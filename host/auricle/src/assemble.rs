@@ -1,5 +1,7 @@
 //! The server put together: the only wiring there is.
 
+mod voice;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -43,9 +45,11 @@ impl Node {
     /// When a component cannot be used or the runtime does not start.
     pub fn assemble(config: &Config) -> Result<Self> {
         let models = &config.file.models;
-        let store = Store::open(config.store.clone())?;
+        let store = Arc::new(Store::open(config.store.clone())?);
         let registry = Arc::new(Registry::new(
-            Arc::new(StoreModels { store }),
+            Arc::new(StoreModels {
+                store: Arc::clone(&store),
+            }),
             Arc::new(WhisperLoader),
             RegistryConfig {
                 idle: Some(Duration::from_secs(models.idle_unload_secs)),
@@ -71,6 +75,7 @@ impl Node {
             deployments,
             registry: Arc::clone(&registry),
             scheduler: Arc::clone(&scheduler),
+            voice: voice::parts(config, &store),
             default_model: config.default_model.clone(),
             decode_limits: config.file.audio.decode_limits(),
         });
@@ -261,7 +266,7 @@ impl<'a> Source<'a> {
 
 /// The models store as the registry asks it.
 struct StoreModels {
-    store: Store,
+    store: Arc<Store>,
 }
 
 impl ModelSource for StoreModels {

@@ -53,6 +53,8 @@ pub struct ModelsConfig {
     pub hub_url: Option<String>,
     /// Threads that compute. Default: one per core.
     pub workers: Option<usize>,
+    /// Threads that compute voice activity and the like. Default: one per core, at most 16.
+    pub graph_workers: Option<usize>,
     /// Seconds after which an unused model other than the default is unloaded. Default 300.
     pub idle_unload_secs: u64,
     /// Seconds after which an idle worker gives its working memory back. Default 10.
@@ -72,6 +74,7 @@ impl Default for ModelsConfig {
             default: None,
             hub_url: None,
             workers: None,
+            graph_workers: None,
             idle_unload_secs: 300,
             idle_state_secs: 10,
             memory_mb: 8_192,
@@ -156,6 +159,8 @@ pub struct Config {
     pub default_model: String,
     /// Threads that compute.
     pub workers: usize,
+    /// Threads that compute voice activity and the like.
+    pub graph_workers: usize,
 }
 
 impl Config {
@@ -188,12 +193,13 @@ impl Config {
             store.hub_url.clone_from(&file.models.hub_url);
         }
         let default_model = file.models.default.clone();
-        let workers = file.models.workers;
+        let (workers, graph) = (file.models.workers, file.models.graph_workers);
         let mut config = Self {
             file,
             store,
             default_model: DEFAULT_MODEL.into(),
             workers: 1,
+            graph_workers: graph_workers(graph)?,
         };
         config.set_model(default_model);
         config.set_workers(workers)?;
@@ -235,13 +241,25 @@ impl Config {
     /// # Errors
     /// When the number is 0 or over 256.
     pub fn set_workers(&mut self, workers: Option<usize>) -> Result<()> {
-        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let workers = workers.unwrap_or_else(cores);
         if !(1..=256).contains(&workers) {
             bail!("workers must be from 1 to 256");
         }
         self.workers = workers;
         Ok(())
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Threads for graphs: a second of audio costs them 4 ms, so that a few serve any machine.
+fn graph_workers(asked: Option<usize>) -> Result<usize> {
+    match asked {
+        None => Ok(cores().min(16)),
+        Some(count) if (1..=64).contains(&count) => Ok(count),
+        Some(_) => bail!("graph_workers must be from 1 to 64"),
     }
 }
 

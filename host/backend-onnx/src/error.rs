@@ -17,7 +17,7 @@ use crate::runtime::MIN_RUNTIME_MINOR;
 pub enum OnnxError {
     /// There is no file where the library should be.
     #[error(
-        "diarization not available: run `make setup` (there is no ONNX Runtime at {}; version 1.{MIN_RUNTIME_MINOR} or newer is needed)",
+        "no usable ONNX Runtime: run `make setup` (there is no ONNX Runtime at {}; version 1.{MIN_RUNTIME_MINOR} or newer is needed)",
         path.display()
     )]
     LibraryMissing {
@@ -26,7 +26,7 @@ pub enum OnnxError {
     },
     /// The file is no ONNX Runtime that this machine can load.
     #[error(
-        "diarization not available: run `make setup` ({} is not a usable ONNX Runtime, version 1.{MIN_RUNTIME_MINOR} or newer is needed: {reason})",
+        "no usable ONNX Runtime: run `make setup` ({} is not a usable ONNX Runtime, version 1.{MIN_RUNTIME_MINOR} or newer is needed: {reason})",
         path.display()
     )]
     LibraryUnusable {
@@ -37,7 +37,7 @@ pub enum OnnxError {
     },
     /// The library is an ONNX Runtime, and too old.
     #[error(
-        "diarization not available: run `make setup` ({} is ONNX Runtime {found}, version 1.{MIN_RUNTIME_MINOR} or newer is needed)",
+        "no usable ONNX Runtime: run `make setup` ({} is ONNX Runtime {found}, version 1.{MIN_RUNTIME_MINOR} or newer is needed)",
         path.display()
     )]
     LibraryTooOld {

@@ -17,6 +17,7 @@
 //!   engine).
 //! - `segmenter`: who speaks when within ten seconds (pyannote segmentation 3.0).
 //! - `embedder`: what a voice sounds like (CAM++). `fbank`: the features it reads.
+//! - `graph`: all of it behind the engine-free traits ([`OnnxLoader`]).
 //! - `error`: [`OnnxError`].
 //!
 //! # Limits
@@ -30,15 +31,18 @@
 mod embedder;
 mod error;
 mod fbank;
+mod graph;
 mod runtime;
 mod segmenter;
 mod session;
 mod tensor;
 mod voice;
 
+pub use auricle_speech::VoiceStream;
 pub use embedder::{EMBEDDING_LEN, Embedder, Embedding, MIN_EMBED_SAMPLES};
 pub use error::OnnxError;
 pub use fbank::{FBANK_BINS, Fbank, Features};
+pub use graph::OnnxLoader;
 pub use runtime::{MIN_RUNTIME_MINOR, OnnxRuntime};
 pub use segmenter::{
     SEGMENT_CLASSES, SEGMENT_FRAME_SPAN_SAMPLES, SEGMENT_FRAME_STEP_SAMPLES, SEGMENT_FRAMES,
@@ -47,4 +51,4 @@ pub use segmenter::{
 pub use session::{OnnxSession, Port, RunLimits};
 pub use tensor::{ElementType, NamedTensor, Tensor, TensorData};
 pub use voice::spans::{SpeechEvent, SpeechFinder, SpeechOptions, speech_spans};
-pub use voice::{VAD_FRAME_SAMPLES, VoiceActivity, VoiceStream};
+pub use voice::{VAD_FRAME_SAMPLES, VoiceActivity};

@@ -75,15 +75,7 @@ impl OnnxSession {
         sha256: &str,
         limits: RunLimits,
     ) -> Result<Self, OnnxError> {
-        let bytes = read(path)?;
-        let found = hex(&Sha256::digest(&bytes));
-        if !found.eq_ignore_ascii_case(sha256) {
-            return Err(OnnxError::WrongDigest {
-                path: path.to_path_buf(),
-                expected: sha256.to_ascii_lowercase(),
-                found,
-            });
-        }
+        let bytes = verified(path, sha256)?;
         let refused = |reason: String| OnnxError::ModelRefused {
             path: path.to_path_buf(),
             reason,
@@ -242,6 +234,20 @@ fn builder(runtime: &OnnxRuntime) -> ort::Result<SessionBuilder> {
         .with_inter_threads(1)?
         .with_log_level(ort::logging::LogLevel::Warning)?;
     Ok(builder)
+}
+
+/// The bytes of a model's file, if they are the pinned ones.
+pub(crate) fn verified(path: &Path, sha256: &str) -> Result<Vec<u8>, OnnxError> {
+    let bytes = read(path)?;
+    let found = hex(&Sha256::digest(&bytes));
+    if found.eq_ignore_ascii_case(sha256) {
+        return Ok(bytes);
+    }
+    Err(OnnxError::WrongDigest {
+        path: path.to_path_buf(),
+        expected: sha256.to_ascii_lowercase(),
+        found,
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, OnnxError> {

@@ -13,7 +13,7 @@ pub mod spans;
 
 use std::path::Path;
 
-use auricle_speech::CancelFlag;
+use auricle_speech::{CancelFlag, VoiceStream};
 
 use crate::{NamedTensor, OnnxError, OnnxRuntime, OnnxSession, RunLimits, Tensor, TensorData};
 
@@ -50,25 +50,6 @@ enum Export {
 pub struct VoiceActivity {
     session: OnnxSession,
     export: Export,
-}
-
-/// A place in a sound: what the model remembers of it, and the samples that are no whole frame
-/// yet.
-#[derive(Clone, Debug)]
-pub struct VoiceStream {
-    state: Vec<f32>,
-    /// Context, then samples that were not computed on yet; never a whole frame after a call.
-    waiting: Vec<f32>,
-}
-
-impl Default for VoiceStream {
-    /// The start of a sound: silence before it.
-    fn default() -> Self {
-        Self {
-            state: vec![0.0; STATE_LEN],
-            waiting: vec![0.0; CONTEXT_SAMPLES],
-        }
-    }
 }
 
 impl VoiceActivity {
@@ -129,6 +110,7 @@ impl VoiceActivity {
         samples: &[f32],
     ) -> Result<Vec<f32>, OnnxError> {
         let finite = |sample: &f32| if sample.is_finite() { *sample } else { 0.0 };
+        begin(stream);
         stream.waiting.extend(samples.iter().map(finite));
         let at_once = match self.export {
             Export::Step => 1,
@@ -169,6 +151,7 @@ impl VoiceActivity {
     /// # Errors
     /// As [`VoiceActivity::push`].
     pub fn finish(&mut self, stream: &mut VoiceStream) -> Result<Option<f32>, OnnxError> {
+        begin(stream);
         let waiting = stream.waiting.len() - CONTEXT_SAMPLES;
         let mut last = Vec::new();
         if waiting > 0 {
@@ -217,5 +200,13 @@ impl VoiceActivity {
             ));
         }
         Ok((probabilities, state))
+    }
+}
+
+/// Silence before the start of a sound.
+fn begin(stream: &mut VoiceStream) {
+    if stream.state.len() != STATE_LEN || stream.waiting.len() < CONTEXT_SAMPLES {
+        stream.state = vec![0.0; STATE_LEN];
+        stream.waiting = vec![0.0; CONTEXT_SAMPLES];
     }
 }

@@ -10,11 +10,15 @@
 //! the closure's own type and is unsound.
 
 use std::cell::Cell;
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_char, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 
 use auricle_speech::CancelFlag;
+
+use crate::device::{
+    Backend, Device, InitBackend, TYPE_CPU, ggml_backend_dev_by_type, ggml_backend_dev_init,
+};
 
 /// The cancel flag of the call in progress, where ggml's callbacks can read it.
 ///
@@ -74,32 +78,13 @@ unsafe extern "C" fn abort_graph(data: *mut c_void) -> bool {
         .is_some_and(|slot| slot.graphs.load(Ordering::Relaxed) && slot.is_cancelled())
 }
 
-/// `struct ggml_backend_device` up to the member we replace (ggml-backend-impl.h of whisper.cpp
-/// 1.8.3; whisper-rs-sys is pinned by Cargo.lock, and [`install`] checks the guess).
-#[repr(C)]
-struct Device {
-    get_name: *const c_void,
-    get_description: *const c_void,
-    get_memory: *const c_void,
-    get_type: *const c_void,
-    get_props: *const c_void,
-    init_backend: InitBackend,
-}
-
-type Backend = *mut c_void;
-type InitBackend = unsafe extern "C" fn(device: *mut Device, params: *const c_char) -> Backend;
 type AbortCallback = unsafe extern "C" fn(data: *mut c_void) -> bool;
-
-/// `GGML_BACKEND_DEVICE_TYPE_CPU`.
-const DEVICE_TYPE_CPU: c_int = 0;
 
 #[allow(
     unsafe_code,
     reason = "ggml's public C functions that whisper-rs does not bind"
 )]
 unsafe extern "C" {
-    fn ggml_backend_dev_by_type(kind: c_int) -> *mut Device;
-    fn ggml_backend_dev_init(device: *mut Device, params: *const c_char) -> Backend;
     fn ggml_backend_is_cpu(backend: Backend) -> bool;
     fn ggml_backend_free(backend: Backend);
     fn ggml_backend_cpu_set_abort_callback(
@@ -155,7 +140,7 @@ pub(crate) fn install() {
         // between `get_name` and the end of the interface (16 pointers) is replaced for the
         // moment of one `ggml_backend_dev_init` on this thread, then restored.
         let wrapped = unsafe {
-            let device = ggml_backend_dev_by_type(DEVICE_TYPE_CPU);
+            let device = ggml_backend_dev_by_type(TYPE_CPU);
             if device.is_null() {
                 false
             } else {

@@ -16,6 +16,7 @@
 //! - `words`: tokens grouped into words with times.
 //! - `text`: UTF-8 across tokens, compression ratio, tags such as `[Music]`.
 //! - `abort`: how a set cancel flag reaches a running graph.
+//! - `matmul`: matrix products faster than ggml's own. `device`: what both replace in ggml.
 //! - `log`: whisper.cpp's log lines.
 //!
 //! # Limits
@@ -28,10 +29,12 @@
 
 mod abort;
 mod attempt;
+mod device;
 mod header;
 mod ladder;
 mod loader;
 mod log;
+mod matmul;
 mod rest;
 mod session;
 mod split;
@@ -39,5 +42,6 @@ mod text;
 mod words;
 
 pub use loader::{WhisperEngine, WhisperLoader};
+pub use matmul::install as install_matmul;
 pub use session::WhisperSession;
 pub use text::is_non_speech_tag;

@@ -11,7 +11,7 @@ use whisper_rs::{DtwParameters, WhisperContext, WhisperContextParameters};
 
 use crate::header::{HEADER_BYTES, Header};
 use crate::session::WhisperSession;
-use crate::{abort, log};
+use crate::{abort, log, matmul};
 
 /// Bytes read at a time while hashing.
 const READ_BYTES: usize = 1 << 20;
@@ -36,6 +36,7 @@ impl EngineLoader for WhisperLoader {
         })?;
         log::install();
         abort::install();
+        matmul::install();
         one_blas_thread();
         let context = WhisperContext::new_with_params(&files.path, parameters(files, header))
             .map_err(|error| {

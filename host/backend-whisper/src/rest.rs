@@ -19,6 +19,14 @@ const MIN_POWER: f32 = 1e-6;
 /// How much weaker than the rest of the window speech may be (-12 dB, in power).
 const WEAKER: f32 = 16.0;
 
+/// Shortest rest that is heard although the model says that it is silent: 4 s. Whisper now and then
+/// ends after the first sentence of a window, with its time, and leaves out all the others.
+const MIN_DENIED_SAMPLES: usize = 4 * SAMPLE_RATE as usize;
+
+/// Letters a second that people say at most. More than that, and the time is wrong, not the text:
+/// fast English comes to 20.
+const MAX_LETTERS_PER_SEC: usize = 25;
+
 /// Length of the stretches of letters by which texts are compared.
 const SHINGLE_CHARS: usize = 8;
 
@@ -32,6 +40,20 @@ pub(crate) fn is_worth_a_pass(window: &[f32], stopped: usize) -> bool {
         && rest.len() >= MIN_REST_SAMPLES
         && loudest > MIN_POWER
         && loudest * WEAKER >= power(heard)
+}
+
+/// Whether the audio of `window` after sample `silent_from` should be heard although the model says
+/// that nobody speaks there, after it heard `text` before.
+pub(crate) fn is_worth_a_doubt<'a>(
+    window: &[f32],
+    silent_from: usize,
+    text: impl Iterator<Item = &'a Segment>,
+) -> bool {
+    let letters: usize = text.map(|segment| segment.text.chars().count()).sum();
+    let heard_secs = silent_from as f64 / f64::from(SAMPLE_RATE);
+    window.len().saturating_sub(silent_from) >= MIN_DENIED_SAMPLES
+        && letters as f64 <= heard_secs * MAX_LETTERS_PER_SEC as f64
+        && is_worth_a_pass(window, silent_from)
 }
 
 fn power(samples: &[f32]) -> f32 {
@@ -83,6 +105,18 @@ mod tests {
             words: Vec::new(),
             speaker: None,
         }]
+    }
+
+    #[test]
+    fn a_long_loud_rest_is_doubted_to_be_silent() {
+        let window = vec![0.1_f32; 320_000];
+        let doubted = |silent_from, text| is_worth_a_doubt(&window, silent_from, said(text).iter());
+        let sentence = "Why it might have been in the workhouse?";
+        assert!(doubted(42_000, sentence));
+        assert!(!doubted(300_000, sentence), "a short rest");
+        assert!(!doubted(16_000, sentence), "40 letters in a second");
+        let quiet: Vec<f32> = [vec![0.1; 42_000], vec![1e-4; 278_000]].concat();
+        assert!(!is_worth_a_doubt(&quiet, 42_000, said(sentence).iter()));
     }
 
     #[test]

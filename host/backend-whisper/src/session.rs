@@ -107,8 +107,14 @@ impl EngineSession for WhisperSession {
                 segments.truncate(done);
                 break;
             }
-            let stopped = cut.stopped_at_cs.map(|cs| cs as usize * SAMPLES_PER_CS);
-            match stopped.filter(|&stopped| rest::is_worth_a_pass(window, stopped)) {
+            let samples_of = |cs: i64| cs as usize * SAMPLES_PER_CS;
+            let stopped = cut.stopped_at_cs.map(samples_of);
+            let silent_from = cut.silent_from_cs.map(samples_of);
+            let new = segments.get(done..).unwrap_or_default();
+            let rest = stopped
+                .filter(|&stopped| rest::is_worth_a_pass(window, stopped))
+                .or(silent_from.filter(|&from| rest::is_worth_a_doubt(window, from, new.iter())));
+            match rest {
                 // A text that had to be drawn at random is no reason to believe in more of it, nor
                 // are timestamps that the words' own times belie.
                 Some(stopped)

@@ -20,6 +20,8 @@ pub(crate) struct Split {
     pub(crate) pieces: Vec<Piece>,
     /// Where text is missing from, if the stream says that there is more than it holds.
     pub(crate) stopped_at_cs: Option<i64>,
+    /// Where speech ended, if the stream says that nothing came after it.
+    pub(crate) silent_from_cs: Option<i64>,
 }
 
 /// Ids that part the vocabulary: text < `eot` <= special < `first_timestamp` <= times.
@@ -60,16 +62,17 @@ pub(crate) fn split(ids: &[i32], marks: Marks, window_cs: i64) -> Split {
         // there is none. Some windows have times that are all too early: going back there would
         // transcribe the same speech twice.
         let mut from_end = ids.iter().rev().skip(usize::from(finished));
-        let opened = from_end
-            .next()
-            .is_some_and(|&id| id >= marks.first_timestamp)
-            && from_end
+        let mut is_time = || {
+            from_end
                 .next()
-                .is_some_and(|&id| id >= marks.first_timestamp);
-        let stopped_at_cs = last_time_cs.filter(|_| opened && !pieces.is_empty());
+                .is_some_and(|&id| id >= marks.first_timestamp)
+        };
+        let (closed, opened) = (is_time(), is_time());
+        let last = last_time_cs.filter(|_| closed && !pieces.is_empty());
         return Split {
             pieces,
-            stopped_at_cs,
+            stopped_at_cs: last.filter(|_| opened),
+            silent_from_cs: last.filter(|_| !opened),
         };
     };
     if !finished && !pieces.is_empty() {
@@ -77,6 +80,7 @@ pub(crate) fn split(ids: &[i32], marks: Marks, window_cs: i64) -> Split {
         return Split {
             pieces,
             stopped_at_cs: last_time_cs,
+            silent_from_cs: None,
         };
     }
     // The model was done, or this is all there is: the rest of the window is its time.
@@ -88,6 +92,7 @@ pub(crate) fn split(ids: &[i32], marks: Marks, window_cs: i64) -> Split {
     Split {
         pieces,
         stopped_at_cs: None,
+        silent_from_cs: None,
     }
 }
 
@@ -125,6 +130,7 @@ mod tests {
             ]
         );
         assert_eq!(got.stopped_at_cs, None, "a single time ends the speech");
+        assert_eq!(got.silent_from_cs, Some(400));
     }
 
     #[test]

@@ -24,9 +24,9 @@ use crate::bindings::assigner::SpeakerAssignerRole;
 use crate::bindings::live::exports::auricle::http::websocket_handler::Upgrade;
 use crate::convert::{segment_from_wit, segment_to_wit, span_from_wit, turn_to_wit};
 use crate::roles::{AssignerComponent, ChunkerComponent, HandlerComponent};
-use crate::services::{RequestScope, Services, Socket};
+use crate::services::{RequestScope, Services, Socket, Voices};
 use crate::source::SourceFailure;
-use crate::state::GuestState;
+use crate::state::{Grants, GuestState};
 use crate::websocket::HostSocket;
 
 /// A request's body on its way to a guest.
@@ -85,7 +85,7 @@ impl Guests {
         request: Request<RequestBody>,
     ) -> Result<Response<ResponseBody>, GuestFailure> {
         let (sender, response) = oneshot::channel();
-        let store = self.store("handler", &revision, &scope, Some(services));
+        let store = self.store("handler", &revision, &scope, Grants::of_handler(services));
         let deadline = scope.deadline;
         let task = AbortOnDrop(tokio::spawn(run_http(
             store, revision, deadline, request, sender,
@@ -119,7 +119,7 @@ impl Guests {
         let Some(live) = &revision.component.live else {
             return Err(GuestFailure::ContractBroken("serves no WebSockets".into()));
         };
-        let mut store = self.store("handler", revision, &scope, Some(services));
+        let mut store = self.store("handler", revision, &scope, Grants::of_handler(services));
         let upgrade = Upgrade {
             path_with_query: request.path_with_query,
             headers: request.headers,
@@ -135,7 +135,7 @@ impl Guests {
         .await
     }
 
-    /// Has a chunker cut a clip, and checks the result.
+    /// Has a chunker cut a clip without voice activity, and checks the result.
     ///
     /// # Errors
     /// [`GuestFailure`]; [`GuestFailure::ContractBroken`] when a span is empty, too long, out of
@@ -146,7 +146,23 @@ impl Guests {
         scope: &RequestScope,
         clip: &Clip,
     ) -> Result<Vec<Span>, GuestFailure> {
-        let mut store = self.store("chunker", revision, scope, None);
+        self.split_heard(revision, scope, None, clip).await
+    }
+
+    /// As [`Guests::split`], with voice activity for the chunker to ask; without it the answer is
+    /// that there is none.
+    ///
+    /// # Errors
+    /// As [`Guests::split`].
+    pub async fn split_heard(
+        &self,
+        revision: &Revision<ChunkerComponent>,
+        scope: &RequestScope,
+        voices: Option<Arc<dyn Voices>>,
+        clip: &Clip,
+    ) -> Result<Vec<Span>, GuestFailure> {
+        let grants = Grants::of_chunker(voices, clip.len_samples());
+        let mut store = self.store("chunker", revision, scope, grants);
         let spans = run(&mut store, scope.deadline, async |store| {
             let handle = store.data_mut().table.push(clip.clone())?;
             let guest = revision.component.0.instantiate_async(&mut *store).await?;
@@ -170,7 +186,7 @@ impl Guests {
         revision: &Revision<AssignerComponent>,
         scope: &RequestScope,
     ) -> Result<Assigner, GuestFailure> {
-        let mut store = self.store("speaker-assigner", revision, scope, None);
+        let mut store = self.store("speaker-assigner", revision, scope, Grants::default());
         let guest = run(&mut store, scope.deadline, async |store| {
             revision.component.0.instantiate_async(store).await
         })
@@ -187,16 +203,10 @@ impl Guests {
         role: &'static str,
         revision: &Revision<P>,
         scope: &RequestScope,
-        services: Option<Arc<dyn Services>>,
+        grants: Grants,
     ) -> Store<GuestState> {
         let configuration = Arc::clone(&revision.configuration);
-        let state = GuestState::new(
-            role,
-            scope.clone(),
-            configuration,
-            &revision.limits,
-            services,
-        );
+        let state = GuestState::new(role, scope.clone(), configuration, &revision.limits, grants);
         new_store(&self.engine, state, &revision.limits)
     }
 }

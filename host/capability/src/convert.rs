@@ -1,6 +1,6 @@
 //! Between the words of the WIT packages and those of the speech crate. One function a type.
 
-use auricle_speech::{Language, Segment, Span, Task, Turn, Word};
+use auricle_speech::{DropReason, DroppedSegment, Language, Segment, Span, Task, Turn, Word};
 
 use crate::bindings::imports::auricle::audio::types::Span as WitSpan;
 use crate::bindings::imports::auricle::speech::types as wit;
@@ -35,6 +35,18 @@ pub(crate) fn segment_from_wit(segment: wit::Segment) -> Segment {
         no_speech_prob: segment.no_speech_prob,
         words: segment.words.into_iter().map(word_from_wit).collect(),
         speaker: segment.speaker,
+    }
+}
+
+pub(crate) fn dropped_to_wit(dropped: DroppedSegment) -> wit::DroppedSegment {
+    wit::DroppedSegment {
+        segment: segment_to_wit(dropped.segment),
+        reason: match dropped.reason {
+            DropReason::Repetition => wit::DropReason::Repetition,
+            DropReason::NoSpeech => wit::DropReason::NoSpeech,
+            DropReason::NoVoice => wit::DropReason::NoVoice,
+        },
+        score: dropped.score,
     }
 }
 

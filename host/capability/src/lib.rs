@@ -28,11 +28,13 @@ pub mod services;
 pub mod source;
 pub mod state;
 mod transcriber;
+mod voice_activity;
 mod websocket;
 
 pub use call::{Assigner, Guests, RequestBody, ResponseBody, UpgradeRequest};
 pub use roles::{AssignerComponent, ChunkerComponent, ComponentFile, HandlerComponent, Roles};
 pub use services::{
     Event, Events, Message, RequestScope, Services, Socket, SocketError, SpeechError, Summary,
+    Voices,
 };
 pub use source::SourceFailure;

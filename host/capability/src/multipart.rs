@@ -66,7 +66,7 @@ impl Host for GuestState {
         let boundary = match multer::parse_boundary(&content_type) {
             Ok(boundary) => boundary,
             Err(_) => {
-                let text = "send the form as multipart/form-data with a boundary";
+                let text = "the content type is not multipart/form-data with a boundary";
                 return Ok(Err(FormError::Malformed(text.into())));
             }
         };

@@ -73,9 +73,7 @@ impl Roles {
         let (mut handler, mut chunker, mut assigner) = (linker(), linker(), linker());
         link_handler(&mut handler).map_err(RuntimeError::Engine)?;
         link_common(&mut chunker)
-            .and_then(|()| {
-                auricle::audio::clips::add_to_linker::<_, HasSelf<_>>(&mut chunker, |state| state)
-            })
+            .and_then(|()| link_sound(&mut chunker))
             .map_err(RuntimeError::Engine)?;
         link_common(&mut assigner).map_err(RuntimeError::Engine)?;
         Ok(Self {
@@ -153,12 +151,18 @@ fn link_common(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     auricle::speech::types::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
 }
 
+/// Clips, and where somebody speaks in them.
+fn link_sound(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    auricle::audio::clips::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    auricle::speech::voice_activity::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
+}
+
 fn link_handler(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     // Clocks, randomness, streams and closed standard streams; then HTTP. Neither files, sockets
     // nor variables.
     wasmtime_wasi_http::p2::add_to_linker_async(linker)?;
     link_common(linker)?;
-    auricle::audio::clips::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    link_sound(linker)?;
     auricle::audio::decoding::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     auricle::audio::recording::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     auricle::speech::recognition::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use auricle_speech::{Clip, Language, LanguageScore, Segment, TenantId, TranscribeOptions};
+use auricle_speech::{
+    Clip, DroppedSegment, Language, LanguageScore, Segment, TenantId, TranscribeOptions,
+    VoiceStream,
+};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -23,8 +26,30 @@ pub struct RequestScope {
     pub deadline: Instant,
 }
 
+/// Voice activity, as guests may ask for it.
+pub trait Voices: Send + Sync + 'static {
+    /// The probability of speech in each frame of a clip
+    /// ([`VOICE_FRAME_SAMPLES`](auricle_speech::VOICE_FRAME_SAMPLES)). Dropping the future cancels
+    /// the work.
+    fn probabilities(
+        &self,
+        scope: &RequestScope,
+        clip: Clip,
+    ) -> BoxFuture<'static, Result<Arc<[f32]>, SpeechError>>;
+
+    /// Goes on with a live sound: where it stands then, and the probabilities of the frames that
+    /// became whole. `samples` are at most 60 s; `ends` fills the last frame up with silence.
+    fn listen(
+        &self,
+        scope: &RequestScope,
+        stream: VoiceStream,
+        samples: Vec<f32>,
+        ends: bool,
+    ) -> BoxFuture<'static, Result<(VoiceStream, Vec<f32>), SpeechError>>;
+}
+
 /// What a handler guest may ask of the host beside plain HTTP.
-pub trait Services: Send + Sync + 'static {
+pub trait Services: Voices {
     /// Starts to transcribe a clip; the events arrive as the work goes on. Dropping the events
     /// cancels it.
     ///
@@ -57,6 +82,8 @@ pub enum Event {
     Language(Language),
     /// Further segments, in order of time.
     Segments(Vec<Segment>),
+    /// Segments that are left out of the transcript, in order of time.
+    Dropped(Vec<DroppedSegment>),
     /// The share of the clip that is done, 0.0..=1.0, never falling.
     Progress(f32),
     /// The end; nothing follows.

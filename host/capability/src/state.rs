@@ -9,7 +9,8 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpVi
 
 use crate::held::HeldAudio;
 use crate::log::LogLines;
-use crate::services::{Configuration, RequestScope, Services};
+use crate::services::{Configuration, RequestScope, Services, Voices};
+use crate::voice_activity;
 
 /// Bytes of randomness that a guest may ask for in one call.
 const MAX_RANDOM_BYTES: u64 = 64 << 10;
@@ -27,11 +28,43 @@ pub struct GuestState {
     pub(crate) held: HeldAudio,
     /// What a handler may use; other roles have none of it.
     pub(crate) services: Option<Arc<dyn Services>>,
+    /// Voice activity; there in every role whose world imports it.
+    pub(crate) voices: Option<Arc<dyn Voices>>,
+    /// Audio that the instance may still have computed on.
+    pub(crate) voice_left_samples: u64,
     limits: LimitState,
     cpu: Arc<CpuMeter>,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: NoOutgoingRequests,
+}
+
+/// What a role may use of the pipeline.
+#[derive(Clone, Default)]
+pub(crate) struct Grants {
+    services: Option<Arc<dyn Services>>,
+    voices: Option<Arc<dyn Voices>>,
+    voice_samples: u64,
+}
+
+impl Grants {
+    /// All of it.
+    pub(crate) fn of_handler(services: Arc<dyn Services>) -> Self {
+        Self {
+            voices: Some(Arc::clone(&services) as Arc<dyn Voices>),
+            services: Some(services),
+            voice_samples: voice_activity::HANDLER_SAMPLES,
+        }
+    }
+
+    /// Voice activity, for a clip of this length.
+    pub(crate) fn of_chunker(voices: Option<Arc<dyn Voices>>, clip_samples: u64) -> Self {
+        Self {
+            services: None,
+            voices,
+            voice_samples: voice_activity::chunker_samples(clip_samples),
+        }
+    }
 }
 
 impl GuestState {
@@ -41,7 +74,7 @@ impl GuestState {
         scope: RequestScope,
         configuration: Configuration,
         limits: &InstanceLimits,
-        services: Option<Arc<dyn Services>>,
+        grants: Grants,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.host_resources);
@@ -61,7 +94,9 @@ impl GuestState {
             held: HeldAudio::new(limits.host_bytes),
             scope,
             configuration,
-            services,
+            services: grants.services,
+            voices: grants.voices,
+            voice_left_samples: grants.voice_samples,
             limits: LimitState::new(limits.clone()),
             cpu: Arc::new(CpuMeter::new()),
             wasi,

@@ -8,7 +8,9 @@ use crate::bindings::imports::auricle::pipeline::transcriber::{
     Event as WitEvent, Host, HostTranscription, Options, Summary as WitSummary,
 };
 use crate::bindings::imports::auricle::speech::types::SpeechError as WitSpeechError;
-use crate::convert::{error_to_wit, language_from_wit, segment_to_wit, task_from_wit};
+use crate::convert::{
+    dropped_to_wit, error_to_wit, language_from_wit, segment_to_wit, task_from_wit,
+};
 use crate::services::{Event, Events, SpeechError};
 use crate::state::GuestState;
 
@@ -122,6 +124,9 @@ fn event_to_wit(event: Event) -> WitEvent {
         Event::Language(language) => WitEvent::Language(language.code().to_owned()),
         Event::Segments(segments) => {
             WitEvent::Segments(segments.into_iter().map(segment_to_wit).collect())
+        }
+        Event::Dropped(dropped) => {
+            WitEvent::Dropped(dropped.into_iter().map(dropped_to_wit).collect())
         }
         Event::Progress(share) => WitEvent::Progress(share),
         Event::Finished(summary) => WitEvent::Finished(WitSummary {

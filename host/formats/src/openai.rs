@@ -1,7 +1,7 @@
 //! JSON as OpenAI's transcription API answers: the types `Transcription` and
 //! `TranscriptionVerbose` of its client libraries.
 
-use auricle_speech::{Segment, Task, Transcript};
+use auricle_speech::{DroppedSegment, Segment, Task, Transcript};
 use serde::Serialize;
 
 /// `{"text", "usage"}`.
@@ -17,7 +17,8 @@ pub fn json(transcript: &Transcript) -> String {
 ///
 /// As OpenAI's server does, `language` is the English name in lower case and the words stand beside
 /// the segments, not inside. `seek`, the frame at which the model's window began, is not known here:
-/// it is the segment's own start, in frames of 10 ms.
+/// it is the segment's own start, in frames of 10 ms. `x_dropped`, which OpenAI does not have, lists
+/// what was left out; it is there when something was.
 #[must_use]
 pub fn verbose_json(transcript: &Transcript, task: Task) -> String {
     let words: Vec<_> = transcript
@@ -37,6 +38,7 @@ pub fn verbose_json(transcript: &Transcript, task: Task) -> String {
         text: transcript.text(),
         words: (!words.is_empty()).then_some(words),
         segments: transcript.segments.iter().map(SegmentBody::of).collect(),
+        x_dropped: transcript.dropped.iter().map(DroppedBody::of).collect(),
         usage: Usage::of(transcript),
     })
 }
@@ -56,6 +58,8 @@ struct VerboseBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     words: Option<Vec<WordBody<'a>>>,
     segments: Vec<SegmentBody<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    x_dropped: Vec<DroppedBody<'a>>,
     usage: Usage,
 }
 
@@ -92,6 +96,35 @@ impl<'a> SegmentBody<'a> {
             text: &segment.text,
             tokens: &segment.tokens,
             temperature: widened(segment.temperature),
+            avg_logprob: widened(segment.avg_logprob),
+            compression_ratio: widened(segment.compression_ratio),
+            no_speech_prob: widened(segment.no_speech_prob),
+        }
+    }
+}
+
+/// A segment that was left out, why, and the number that decided.
+#[derive(Serialize)]
+struct DroppedBody<'a> {
+    reason: &'static str,
+    score: f64,
+    start: f64,
+    end: f64,
+    text: &'a str,
+    avg_logprob: f64,
+    compression_ratio: f64,
+    no_speech_prob: f64,
+}
+
+impl<'a> DroppedBody<'a> {
+    fn of(dropped: &'a DroppedSegment) -> Self {
+        let segment = &dropped.segment;
+        Self {
+            reason: dropped.reason.as_str(),
+            score: widened(dropped.score),
+            start: rounded(segment.start),
+            end: rounded(segment.end),
+            text: &segment.text,
             avg_logprob: widened(segment.avg_logprob),
             compression_ratio: widened(segment.compression_ratio),
             no_speech_prob: widened(segment.no_speech_prob),
@@ -142,7 +175,7 @@ fn write(body: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-    use auricle_speech::{Language, Word};
+    use auricle_speech::{DropReason, Language, Word};
     use serde_json::{Value, json};
 
     use super::*;
@@ -163,6 +196,7 @@ mod tests {
                 words,
                 speaker: None,
             }],
+            dropped: Vec::new(),
             speakers: Vec::new(),
             duration_secs: 3.25,
         }
@@ -184,6 +218,26 @@ mod tests {
                 }],
                 "usage": {"type": "duration", "seconds": 4}
             })
+        );
+    }
+
+    #[test]
+    fn what_was_dropped_stands_beside_the_segments_with_its_reason() {
+        let mut transcript = transcript(Vec::new());
+        transcript.dropped = vec![DroppedSegment {
+            segment: transcript.segments[0].clone(),
+            reason: DropReason::NoVoice,
+            score: 0.02,
+        }];
+        let text = verbose_json(&transcript, Task::Transcribe);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            value["x_dropped"],
+            json!([{
+                "reason": "no_voice", "score": 0.02, "start": 1.0, "end": 2.54,
+                "text": "Hello there.", "avg_logprob": -0.3, "compression_ratio": 0.9,
+                "no_speech_prob": 0.0
+            }])
         );
     }
 

@@ -133,6 +133,7 @@ mod tests {
         Transcript {
             language: Language::ENGLISH,
             segments: segments.iter().enumerate().map(segment).collect(),
+            dropped: Vec::new(),
             speakers: Vec::new(),
             duration_secs: 10.0,
         }

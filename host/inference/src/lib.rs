@@ -19,9 +19,10 @@
 //! window are the engine's to refuse.
 //!
 //! # Layout
-//! - `scheduler`: [`Scheduler`], [`Pending`]. `scheduler/queue`: the fair queue.
-//!   `scheduler/worker`: the loop of a device thread.
-//! - `registry`: [`Registry`], [`Lease`], [`ModelSource`].
+//! - `scheduler`: [`Device`] ([`Scheduler`], [`GraphScheduler`]), [`Pending`]. `scheduler/queue`:
+//!   the fair queue. `scheduler/worker`: the loop of a device thread. `scheduler/job` and
+//!   `scheduler/graph`: what the two devices do.
+//! - `registry`: [`Models`] ([`Registry`], [`GraphRegistry`]), [`Lease`], [`ModelSource`].
 //! - `error`: [`InferenceError`].
 
 mod error;
@@ -29,5 +30,11 @@ mod registry;
 mod scheduler;
 
 pub use error::InferenceError;
-pub use registry::{Lease, LoadedModel, ModelSource, ModelSourceError, Registry, RegistryConfig};
-pub use scheduler::{DeviceConfig, DeviceStats, Pending, Scheduler, SpanJob, SpanResult, Work};
+pub use registry::{
+    GraphRegistry, Lease, Loadable, LoadedModel, ModelSource, ModelSourceError, Models, Registry,
+    RegistryConfig,
+};
+pub use scheduler::{
+    Device, DeviceConfig, DeviceStats, GraphJob, GraphScheduler, Job, Pending, Scheduler, SpanJob,
+    SpanResult, Work,
+};

@@ -3,13 +3,16 @@
 //! A model is loaded when it is first asked for, by one thread however many ask, and unloaded when
 //! nobody has used it for a while or when another needs its memory. A [`Lease`] keeps it loaded.
 //! Engines with and without word times are two entries, because they are set up differently.
+//!
+//! [`Models`] holds whatever a loader makes: [`Registry`] Whisper models, [`GraphRegistry`] the
+//! graphs of the second engine.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use auricle_speech::{Engine, EngineLoader, ModelFiles};
+use auricle_speech::{Engine, EngineError, EngineLoader, GraphEngine, GraphLoader, ModelFiles};
 use tokio::sync::watch;
 
 use crate::error::{InferenceError, panic_message};
@@ -80,13 +83,34 @@ struct Key {
     word_timestamps: bool,
 }
 
-struct Loaded {
+/// What a registry can hold.
+pub trait Loadable: Send + Sync {
+    /// Bytes of weights held, about.
+    fn memory_bytes(&self) -> u64;
+}
+
+impl Loadable for dyn Engine {
+    fn memory_bytes(&self) -> u64 {
+        Engine::memory_bytes(self)
+    }
+}
+
+impl Loadable for dyn GraphEngine {
+    fn memory_bytes(&self) -> u64 {
+        GraphEngine::memory_bytes(self)
+    }
+}
+
+/// Makes an engine of a model's files.
+type Load<E> = Box<dyn Fn(&ModelFiles) -> Result<Arc<E>, EngineError> + Send + Sync>;
+
+struct Loaded<E: ?Sized> {
     key: Key,
-    engine: Arc<dyn Engine>,
+    engine: Arc<E>,
     last_used: Mutex<Instant>,
 }
 
-impl Loaded {
+impl<E: ?Sized> Loaded<E> {
     fn touch(&self) {
         *self
             .last_used
@@ -103,30 +127,30 @@ impl Loaded {
 }
 
 /// What those who wait for a load are told. Weak, so that the news does not count as a use.
-type News = Result<Weak<Loaded>, InferenceError>;
+type News<E> = Result<Weak<Loaded<E>>, InferenceError>;
 
-enum Slot {
+enum Slot<E: ?Sized> {
     /// Tells when the load is over.
-    Loading(watch::Receiver<Option<News>>),
-    Loaded(Arc<Loaded>),
+    Loading(watch::Receiver<Option<News<E>>>),
+    Loaded(Arc<Loaded<E>>),
 }
 
-struct Inner {
-    slots: Mutex<HashMap<Key, Slot>>,
+struct Inner<E: ?Sized> {
+    slots: Mutex<HashMap<Key, Slot<E>>>,
     /// Held by the one thread that loads: two at a time could both find the budget sufficient.
     loading: Mutex<()>,
     source: Arc<dyn ModelSource>,
-    loader: Arc<dyn EngineLoader>,
+    load: Load<E>,
     config: RegistryConfig,
 }
 
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Slot>> {
+impl<E: Loadable + ?Sized + 'static> Inner<E> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Slot<E>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Loads a model and puts it, or nothing, in its slot. Blocks.
-    fn load(&self, key: &Key) -> News {
+    fn load(&self, key: &Key) -> News<E> {
         let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         let attempt = catch_unwind(AssertUnwindSafe(|| self.load_engine(key)));
         let result = attempt
@@ -157,7 +181,7 @@ impl Inner {
         }
     }
 
-    fn load_engine(&self, key: &Key) -> Result<Arc<dyn Engine>, InferenceError> {
+    fn load_engine(&self, key: &Key) -> Result<Arc<E>, InferenceError> {
         let name = || key.name.clone();
         let mut files = self.source.find(&key.name).map_err(|error| match error {
             ModelSourceError::Unknown => InferenceError::UnknownModel { name: name() },
@@ -178,13 +202,10 @@ impl Inner {
                 })?;
         }
         let started = Instant::now();
-        let engine = self
-            .loader
-            .load(&files)
-            .map_err(|error| InferenceError::Load {
-                name: name(),
-                reason: error.to_string(),
-            })?;
+        let engine = (self.load)(&files).map_err(|error| InferenceError::Load {
+            name: name(),
+            reason: error.to_string(),
+        })?;
         tracing::info!(
             model = key.name,
             word_timestamps = key.word_timestamps,
@@ -220,7 +241,7 @@ impl Inner {
 
     /// Unloads what nobody has used for `idle`.
     fn unload_idle(&self, idle: Duration) {
-        let unloaded: Vec<Slot> = {
+        let unloaded: Vec<Slot<E>> = {
             let mut slots = self.lock();
             let expired: Vec<Key> = loaded_in(&slots)
                 .filter(|loaded| is_unused(loaded) && loaded.last_used().elapsed() >= idle)
@@ -232,7 +253,7 @@ impl Inner {
     }
 }
 
-fn loaded_in(slots: &HashMap<Key, Slot>) -> impl Iterator<Item = &Arc<Loaded>> {
+fn loaded_in<E: ?Sized>(slots: &HashMap<Key, Slot<E>>) -> impl Iterator<Item = &Arc<Loaded<E>>> {
     slots.values().filter_map(|slot| match slot {
         Slot::Loaded(loaded) => Some(loaded),
         Slot::Loading(_) => None,
@@ -241,11 +262,11 @@ fn loaded_in(slots: &HashMap<Key, Slot>) -> impl Iterator<Item = &Arc<Loaded>> {
 
 /// Whether only the registry holds a model. Sure while the slots are locked: new handles are only
 /// made from them.
-fn is_unused(loaded: &Arc<Loaded>) -> bool {
+fn is_unused<E: ?Sized>(loaded: &Arc<Loaded<E>>) -> bool {
     Arc::strong_count(loaded) == 1
 }
 
-fn log_unloaded(slots: &[Slot]) {
+fn log_unloaded<E: ?Sized>(slots: &[Slot<E>]) {
     for slot in slots {
         if let Slot::Loaded(loaded) = slot {
             tracing::info!(
@@ -257,13 +278,26 @@ fn log_unloaded(slots: &[Slot]) {
     }
 }
 
-/// The loaded models. Cheap to clone: clones share them.
-#[derive(Clone)]
-pub struct Registry {
-    inner: Arc<Inner>,
+/// The loaded models of one kind. Cheap to clone: clones share them.
+pub struct Models<E: ?Sized> {
+    inner: Arc<Inner<E>>,
 }
 
-impl std::fmt::Debug for Registry {
+/// Whisper models.
+pub type Registry = Models<dyn Engine>;
+
+/// Graphs: voice activity and its like.
+pub type GraphRegistry = Models<dyn GraphEngine>;
+
+impl<E: ?Sized> Clone for Models<E> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<E: Loadable + ?Sized + 'static> std::fmt::Debug for Models<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Registry")
             .field("loaded", &self.loaded())
@@ -279,12 +313,30 @@ impl Registry {
         loader: Arc<dyn EngineLoader>,
         config: RegistryConfig,
     ) -> Self {
+        Self::with_load(source, Box::new(move |files| loader.load(files)), config)
+    }
+}
+
+impl GraphRegistry {
+    /// A registry without loaded graphs.
+    #[must_use]
+    pub fn of_graphs(
+        source: Arc<dyn ModelSource>,
+        loader: Arc<dyn GraphLoader>,
+        config: RegistryConfig,
+    ) -> Self {
+        Self::with_load(source, Box::new(move |files| loader.load(files)), config)
+    }
+}
+
+impl<E: Loadable + ?Sized + 'static> Models<E> {
+    fn with_load(source: Arc<dyn ModelSource>, load: Load<E>, config: RegistryConfig) -> Self {
         Self {
             inner: Arc::new(Inner {
                 slots: Mutex::default(),
                 loading: Mutex::default(),
                 source,
-                loader,
+                load,
                 config,
             }),
         }
@@ -298,7 +350,7 @@ impl Registry {
     /// # Errors
     /// [`InferenceError::UnknownModel`], [`InferenceError::Load`], [`InferenceError::NoMemory`].
     /// A failure is not remembered: the next call tries again.
-    pub async fn lease(&self, name: &str, words: bool) -> Result<Lease, InferenceError> {
+    pub async fn lease(&self, name: &str, words: bool) -> Result<Lease<E>, InferenceError> {
         let key = Key {
             name: name.to_owned(),
             word_timestamps: words,
@@ -355,7 +407,7 @@ impl Registry {
     }
 
     /// Loads on a blocking thread, then watches for idleness.
-    fn start_loading(&self, key: Key) -> watch::Receiver<Option<News>> {
+    fn start_loading(&self, key: Key) -> watch::Receiver<Option<News<E>>> {
         let (sender, receiver) = watch::channel(None);
         let inner = Arc::clone(&self.inner);
         let idle = inner.config.idle;
@@ -371,14 +423,17 @@ impl Registry {
     }
 }
 
-fn lease_on(loaded: &Arc<Loaded>) -> Lease {
+fn lease_on<E: ?Sized>(loaded: &Arc<Loaded<E>>) -> Lease<E> {
     Lease {
         loaded: Arc::clone(loaded),
     }
 }
 
 /// Waits until a model has been idle long enough and has it unloaded; ends with the model.
-async fn unload_when_idle((inner, loaded): (Weak<Inner>, Weak<Loaded>), idle: Duration) {
+async fn unload_when_idle<E: Loadable + ?Sized + 'static>(
+    (inner, loaded): (Weak<Inner<E>>, Weak<Loaded<E>>),
+    idle: Duration,
+) {
     let mut wait = idle.max(MIN_IDLE_CHECK);
     loop {
         tokio::time::sleep(wait).await;
@@ -398,12 +453,17 @@ async fn unload_when_idle((inner, loaded): (Weak<Inner>, Weak<Loaded>), idle: Du
 }
 
 /// The right to use a model while it stays loaded. A clone is another lease.
-#[derive(Clone)]
-pub struct Lease {
-    loaded: Arc<Loaded>,
+pub struct Lease<E: ?Sized = dyn Engine> {
+    loaded: Arc<Loaded<E>>,
 }
 
-impl Lease {
+impl<E: ?Sized> Clone for Lease<E> {
+    fn clone(&self) -> Self {
+        lease_on(&self.loaded)
+    }
+}
+
+impl<E: ?Sized> Lease<E> {
     /// The model's name.
     #[must_use]
     pub fn model(&self) -> &str {
@@ -412,19 +472,19 @@ impl Lease {
 
     /// The loaded model.
     #[must_use]
-    pub fn engine(&self) -> &Arc<dyn Engine> {
+    pub fn engine(&self) -> &Arc<E> {
         &self.loaded.engine
     }
 }
 
-impl Drop for Lease {
+impl<E: ?Sized> Drop for Lease<E> {
     fn drop(&mut self) {
         // The idle time counts from here.
         self.loaded.touch();
     }
 }
 
-impl std::fmt::Debug for Lease {
+impl<E: ?Sized> std::fmt::Debug for Lease<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lease")
             .field("model", &self.loaded.key.name)

@@ -1,5 +1,10 @@
 //! The queue of a device and the threads that work on it.
+//!
+//! A [`Device`] does jobs of one kind: [`Scheduler`] spans for Whisper, [`GraphScheduler`] pieces of
+//! sound for the second engine. What a job is stands in its [`Job`].
 
+mod graph;
+mod job;
 mod queue;
 mod worker;
 
@@ -10,18 +15,15 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use auricle_speech::{
-    CancelFlag, Clip, DecodeOptions, Language, LanguageScore, SAMPLE_RATE, Segment, Span, TenantId,
-};
+use auricle_speech::{CancelFlag, TenantId};
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
 use crate::error::InferenceError;
-use crate::registry::Lease;
 use queue::{FairQueue, Weighed};
 
-/// Least audio that a job counts for: an encoder pass costs much the same for 1 s as for 5 s.
-const MIN_COST_SAMPLES: u64 = 5 * SAMPLE_RATE as u64;
+pub use graph::GraphJob;
+pub use job::{Job, SpanJob, SpanResult, Work};
 
 /// Seconds of one core per second of audio, assumed until it has been measured (`base` on a
 /// server core of 2024).
@@ -42,13 +44,18 @@ pub struct DeviceConfig {
     pub max_tenant_queued: Duration,
     /// Jobs that may wait, of one tenant.
     pub max_tenant_jobs: usize,
-    /// How long a worker without work keeps its session, some 100 to 500 MB.
+    /// How long a worker without work keeps its sessions, some 100 to 500 MB of Whisper's.
     pub session_idle: Duration,
+    /// Sessions of different engines that one worker keeps; at least 1. A Whisper session is too
+    /// large for more than one, those of graphs are a few megabytes and take turns.
+    pub sessions_per_worker: usize,
+    /// Begins the threads' names: `auricle-dev` makes `auricle-dev-0`, ….
+    pub thread_name: &'static str,
 }
 
 impl Default for DeviceConfig {
     /// One worker per core; 4 h of audio (about 10 minutes of work for `base` on two cores), half
-    /// of it for one tenant; 10 s.
+    /// of it for one tenant; 10 s; one session each.
     fn default() -> Self {
         Self {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
@@ -56,51 +63,10 @@ impl Default for DeviceConfig {
             max_tenant_queued: Duration::from_secs(2 * 3600),
             max_tenant_jobs: 4096,
             session_idle: Duration::from_secs(10),
+            sessions_per_worker: 1,
+            thread_name: "auricle-dev",
         }
     }
-}
-
-/// What to do with a span.
-#[derive(Clone, Debug)]
-pub enum Work {
-    /// Recognise the speech in it.
-    Transcribe {
-        /// The spoken language.
-        language: Language,
-        /// How to decode.
-        options: DecodeOptions,
-    },
-    /// Score the languages on its first 30 s.
-    DetectLanguage,
-}
-
-/// One span of a clip for an engine.
-#[derive(Debug)]
-pub struct SpanJob {
-    /// Who pays.
-    pub tenant: TenantId,
-    /// The model, kept loaded until the job is done.
-    pub lease: Lease,
-    /// The audio.
-    pub clip: Clip,
-    /// Which part of it; at most the engine's window (30 s).
-    pub span: Span,
-    /// What to do.
-    pub work: Work,
-    /// Stops the job, waiting or running. Set when its [`Pending`] is dropped unfinished or when
-    /// the deadline passes: jobs that share a flag end together.
-    pub cancel: CancelFlag,
-    /// When the result is no longer of use.
-    pub deadline: Option<Instant>,
-}
-
-/// What became of a span.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SpanResult {
-    /// For [`Work::Transcribe`]: times count from the start of the clip, ids from 0 in the span.
-    Segments(Vec<Segment>),
-    /// For [`Work::DetectLanguage`]: best first.
-    Languages(Vec<LanguageScore>),
 }
 
 /// What a device is doing.
@@ -125,22 +91,20 @@ pub struct DeviceStats {
 }
 
 /// A queued job with the way back to its caller.
-#[derive(Debug)]
-struct Entry {
-    job: SpanJob,
-    reply: oneshot::Sender<Result<SpanResult, InferenceError>>,
+struct Entry<J: Job> {
+    job: J,
+    reply: oneshot::Sender<Result<J::Output, InferenceError>>,
 }
 
-impl Weighed for Entry {
+impl<J: Job> Weighed for Entry<J> {
     fn cost_samples(&self) -> u64 {
-        self.job.span.len_samples().max(MIN_COST_SAMPLES)
+        self.job.cost_samples()
     }
 }
 
 /// What the lock guards. It is never held while an engine computes.
-#[derive(Debug, Default)]
-struct State {
-    queue: FairQueue<Entry>,
+struct State<J: Job> {
+    queue: FairQueue<Entry<J>>,
     closed: bool,
     busy_workers: usize,
     sessions: usize,
@@ -153,57 +117,83 @@ struct State {
     real_time_factor: Option<f64>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
+impl<J: Job> State<J> {
+    fn new(workers: usize) -> Self {
+        Self {
+            queue: FairQueue::default(),
+            closed: false,
+            busy_workers: 0,
+            sessions: 0,
+            running: vec![None; workers],
+            jobs: 0,
+            processed_samples: 0,
+            busy: Duration::ZERO,
+            real_time_factor: None,
+        }
+    }
+}
+
+struct Shared<J: Job> {
+    state: Mutex<State<J>>,
     work: Condvar,
     config: DeviceConfig,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl<J: Job> Shared<J> {
+    fn lock(&self) -> MutexGuard<'_, State<J>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A device: its queue and its threads.
-#[derive(Debug)]
-pub struct Scheduler {
-    shared: Arc<Shared>,
+pub struct Device<J: Job> {
+    shared: Arc<Shared<J>>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Scheduler {
-    /// Starts the worker threads (`auricle-dev-0`, …).
+/// The device that recognises speech.
+pub type Scheduler = Device<SpanJob>;
+
+/// The device that runs graphs: voice activity and its like.
+pub type GraphScheduler = Device<GraphJob>;
+
+impl<J: Job> std::fmt::Debug for Device<J> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Device")
+            .field("stats", &self.stats())
+            .finish()
+    }
+}
+
+impl<J: Job> Device<J> {
+    /// Starts the worker threads.
     ///
     /// # Errors
     /// [`InferenceError::Threads`] when the system gives no thread.
     pub fn start(mut config: DeviceConfig) -> Result<Self, InferenceError> {
         config.workers = config.workers.max(1);
+        config.sessions_per_worker = config.sessions_per_worker.max(1);
         let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                running: vec![None; config.workers],
-                ..State::default()
-            }),
+            state: Mutex::new(State::new(config.workers)),
             work: Condvar::new(),
             config,
         });
-        let mut scheduler = Self {
+        let mut device = Self {
             shared: Arc::clone(&shared),
             threads: Vec::new(),
         };
         for index in 0..shared.config.workers {
             let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new()
-                .name(format!("auricle-dev-{index}"))
+                .name(format!("{}-{index}", shared.config.thread_name))
                 .stack_size(STACK_BYTES)
                 .spawn(move || worker::run(&shared, index))
                 .map_err(|source| InferenceError::Threads {
                     source: Arc::new(source),
                 })?;
-            scheduler.threads.push(thread);
+            device.threads.push(thread);
         }
-        Ok(scheduler)
+        Ok(device)
     }
 
     /// Queues a job, if there is room. Submit the spans of a long clip a few at a time (some twice
@@ -211,11 +201,11 @@ impl Scheduler {
     ///
     /// # Errors
     /// [`InferenceError::TenantFull`], [`InferenceError::Full`], [`InferenceError::Draining`].
-    pub fn submit(&self, job: SpanJob) -> Result<Pending, InferenceError> {
+    pub fn submit(&self, job: J) -> Result<Pending<J>, InferenceError> {
         let (reply, receiver) = oneshot::channel();
         let entry = Entry { job, reply };
-        let (tenant, cancel) = (entry.job.tenant.clone(), entry.job.cancel.clone());
-        let deadline = entry.job.deadline;
+        let (tenant, cancel) = (entry.job.tenant().clone(), entry.job.cancel().clone());
+        let deadline = entry.job.deadline();
         let ticket = {
             let mut state = self.shared.lock();
             admit(&state, &self.shared.config, &entry)?;
@@ -276,8 +266,8 @@ impl Scheduler {
     }
 }
 
-impl Drop for Scheduler {
-    /// As [`Scheduler::shutdown`], without waiting.
+impl<J: Job> Drop for Device<J> {
+    /// As [`Device::shutdown`], without waiting.
     fn drop(&mut self) {
         self.close();
     }
@@ -287,12 +277,16 @@ impl Drop for Scheduler {
 const STACK_BYTES: usize = 8 << 20;
 
 /// Whether there is room for `entry`.
-fn admit(state: &State, config: &DeviceConfig, entry: &Entry) -> Result<(), InferenceError> {
+fn admit<J: Job>(
+    state: &State<J>,
+    config: &DeviceConfig,
+    entry: &Entry<J>,
+) -> Result<(), InferenceError> {
     if state.closed {
         return Err(InferenceError::Draining);
     }
     let cost = entry.cost_samples();
-    let tenant = &entry.job.tenant;
+    let tenant = entry.job.tenant();
     let (jobs, queued) = state.queue.of(tenant);
     if jobs >= config.max_tenant_jobs || exceeds(queued, cost, config.max_tenant_queued) {
         return Err(InferenceError::TenantFull {
@@ -315,7 +309,7 @@ fn exceeds(queued: u64, cost: u64, limit: Duration) -> bool {
 }
 
 /// How long a tenth of `queued` takes at the measured speed: room enough for new work.
-fn retry_after(state: &State, config: &DeviceConfig, queued: u64) -> Duration {
+fn retry_after<J: Job>(state: &State<J>, config: &DeviceConfig, queued: u64) -> Duration {
     let factor = state.real_time_factor.unwrap_or(ASSUMED_REAL_TIME_FACTOR);
     let secs = duration(queued).as_secs_f64() * factor / config.workers as f64 / 10.0;
     Duration::from_secs_f64(secs.ceil().clamp(1.0, MAX_RETRY_AFTER.as_secs_f64()))
@@ -326,10 +320,9 @@ fn duration(samples: u64) -> Duration {
 }
 
 /// The result of a job, in time. Dropping it before it is ready cancels the job.
-#[derive(Debug)]
-pub struct Pending {
-    receiver: oneshot::Receiver<Result<SpanResult, InferenceError>>,
-    shared: Arc<Shared>,
+pub struct Pending<J: Job = SpanJob> {
+    receiver: oneshot::Receiver<Result<J::Output, InferenceError>>,
+    shared: Arc<Shared<J>>,
     tenant: TenantId,
     ticket: u64,
     cancel: CancelFlag,
@@ -338,7 +331,16 @@ pub struct Pending {
     finished: bool,
 }
 
-impl Pending {
+impl<J: Job> std::fmt::Debug for Pending<J> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pending")
+            .field("tenant", &self.tenant)
+            .field("finished", &self.finished)
+            .finish()
+    }
+}
+
+impl<J: Job> Pending<J> {
     /// Stops the job wherever it is.
     fn abandon(&mut self) {
         self.finished = true;
@@ -349,8 +351,8 @@ impl Pending {
     }
 }
 
-impl Future for Pending {
-    type Output = Result<SpanResult, InferenceError>;
+impl<J: Job> Future for Pending<J> {
+    type Output = Result<J::Output, InferenceError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let Poll::Ready(reply) = Pin::new(&mut self.receiver).poll(context) {
@@ -376,7 +378,7 @@ impl Future for Pending {
     }
 }
 
-impl Drop for Pending {
+impl<J: Job> Drop for Pending<J> {
     fn drop(&mut self) {
         if !self.finished {
             self.abandon();

@@ -11,10 +11,14 @@
 //! - [`deployments`]: which components serve which tenant.
 //! - `transcribe`: the line of a transcription.
 //! - `recognise`: spans to the device and back, in order.
+//! - `guards`: what the model wrote and nobody said.
+//! - `voice`: voice activity of clips and live audio.
 
 pub mod deployments;
+mod guards;
 mod recognise;
 mod transcribe;
+mod voice;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +31,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 pub use deployments::{Deployments, TenantDeployments};
+pub use voice::VoiceParts;
 
 /// Events that wait for a slow consumer before the pipeline waits for it.
 const QUEUED_EVENTS: usize = 16;
@@ -42,6 +47,7 @@ struct Inner {
     deployments: Arc<Deployments>,
     registry: Arc<Registry>,
     scheduler: Arc<Scheduler>,
+    voice: Option<VoiceParts>,
     default_model: String,
     decode_limits: DecodeLimits,
 }
@@ -56,6 +62,8 @@ pub struct PipelineParts {
     pub registry: Arc<Registry>,
     /// The device's queue.
     pub scheduler: Arc<Scheduler>,
+    /// Voice activity, where the server has it.
+    pub voice: Option<VoiceParts>,
     /// The model of requests that name none.
     pub default_model: String,
     /// Bounds on audio that is decoded.
@@ -71,6 +79,7 @@ impl Pipeline {
             deployments,
             registry,
             scheduler,
+            voice,
             default_model,
             decode_limits,
         } = parts;
@@ -79,6 +88,7 @@ impl Pipeline {
             deployments,
             registry,
             scheduler,
+            voice,
             default_model,
             decode_limits,
         };
@@ -120,10 +130,10 @@ impl Services for Pipeline {
             ));
         }
         let (sender, receiver) = tokio::sync::mpsc::channel(QUEUED_EVENTS);
-        let (inner, scope) = (Arc::clone(&self.inner), scope.clone());
+        let (pipeline, scope) = (self.clone(), scope.clone());
         let task = tokio::spawn(async move {
             if let Err(error) =
-                transcribe::transcribe(&inner, &scope, &clip, &options, &sender).await
+                transcribe::transcribe(&pipeline, &scope, &clip, &options, &sender).await
             {
                 // Nobody listens any more when this fails.
                 let _ = sender.send(Err(error)).await;

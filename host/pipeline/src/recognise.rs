@@ -15,7 +15,7 @@ use futures::{Stream, StreamExt, stream};
 use crate::{Inner, speech_error};
 
 /// How long to wait before a span of a request under way is offered to a full queue again.
-const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Recognises `spans` of a clip; yields each span with its segments, in order.
 ///

@@ -1,24 +1,29 @@
-//! The line of a transcription: chunker, language, recognition, speaker-assigner, events.
+//! The line of a transcription: chunker, language, recognition, guards, speaker-assigner, events.
+
+use std::sync::Arc;
 
 use auricle_capability::{Event, RequestScope, SpeechError, Summary};
 use auricle_runtime::GuestFailure;
-use auricle_speech::{Clip, Language, Segment, Span, TranscribeOptions};
+use auricle_speech::{Clip, DroppedSegment, Language, Segment, Span, TranscribeOptions};
 use futures::{StreamExt, pin_mut};
 use tokio::sync::mpsc::Sender;
 
-use crate::Inner;
 use crate::recognise::{detect_language, recognise};
+use crate::voice::ClipVoices;
+use crate::{Pipeline, guards};
 
 type Events = Sender<Result<Event, SpeechError>>;
 
 /// Transcribes a clip and sends what happens to `events`.
 pub(crate) async fn transcribe(
-    inner: &Inner,
+    pipeline: &Pipeline,
     scope: &RequestScope,
     clip: &Clip,
     options: &TranscribeOptions,
     events: &Events,
 ) -> Result<(), SpeechError> {
+    let inner = &pipeline.inner;
+    let voices = Arc::new(ClipVoices::new(pipeline.clone(), clip.clone()));
     let deployments = inner.deployments.of(&scope.tenant);
     let (chunker, assigner) = (
         deployments.chunker.current(),
@@ -36,7 +41,7 @@ pub(crate) async fn transcribe(
         true => Vec::new(),
         false => inner
             .guests
-            .split(&chunker, scope, clip)
+            .split_heard(&chunker, scope, Some(Arc::clone(&voices) as _), clip)
             .await
             .map_err(failed("chunker", scope))?,
     };
@@ -56,6 +61,14 @@ pub(crate) async fn transcribe(
     pin_mut!(recognised);
     while let Some(batch) = recognised.next().await {
         let (span, segments) = batch?;
+        let voice = match segments.is_empty() {
+            true => None,
+            false => voices.own(scope).await,
+        };
+        let (segments, dropped) = guards::sort(segments, voice.as_deref());
+        if !dropped.is_empty() {
+            send(events, Event::Dropped(done.drop(scope, dropped))).await?;
+        }
         let segments = assigner
             .assign(segments, &[])
             .await
@@ -124,6 +137,7 @@ struct Done {
     total_samples: u64,
     done_samples: u64,
     segments: u32,
+    dropped: u32,
 }
 
 impl Done {
@@ -133,6 +147,7 @@ impl Done {
             total_samples,
             done_samples: 0,
             segments: 0,
+            dropped: 0,
         }
     }
 
@@ -143,6 +158,25 @@ impl Done {
             self.segments += 1;
         }
         segments
+    }
+
+    /// Numbers what is left out, and tells the operator of it.
+    fn drop(
+        &mut self,
+        scope: &RequestScope,
+        mut dropped: Vec<DroppedSegment>,
+    ) -> Vec<DroppedSegment> {
+        for one in &mut dropped {
+            one.segment.id = self.dropped;
+            self.dropped += 1;
+            let (tenant, request_id, segment) = (&scope.tenant, &scope.request_id, &one.segment);
+            tracing::debug!(
+                %tenant, %request_id, reason = one.reason.as_str(), score = one.score,
+                start = segment.start, end = segment.end, text = segment.text,
+                "segment dropped"
+            );
+        }
+        dropped
     }
 
     /// The share that is done with `span`, 0.0..=1.0.

@@ -9,10 +9,12 @@
 //! - [`transcript`]: words, segments, turns, the finished transcript.
 //! - [`options`]: what a caller asks of a transcription.
 //! - [`engine`]: the traits behind which an engine lives.
+//! - [`graph`]: the traits of the second engine.
 //! - [`tenant`]: the tenant's name.
 
 pub mod audio;
 pub mod engine;
+pub mod graph;
 pub mod language;
 pub mod options;
 pub mod tenant;
@@ -20,7 +22,11 @@ pub mod transcript;
 
 pub use audio::{Clip, MAX_CHUNK_SAMPLES, SAMPLE_RATE, Span};
 pub use engine::{CancelFlag, Engine, EngineError, EngineLoader, EngineSession, ModelFiles};
+pub use graph::{
+    GraphEngine, GraphLoader, GraphResult, GraphSession, GraphWork, MAX_GRAPH_JOB_SAMPLES,
+    VOICE_FRAME_SAMPLES, VoiceStream,
+};
 pub use language::Language;
 pub use options::{DecodeOptions, Task, TranscribeOptions};
 pub use tenant::TenantId;
-pub use transcript::{LanguageScore, Segment, Transcript, Turn, Word};
+pub use transcript::{DropReason, DroppedSegment, LanguageScore, Segment, Transcript, Turn, Word};

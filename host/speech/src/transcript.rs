@@ -46,6 +46,41 @@ pub struct Segment {
     pub speaker: Option<String>,
 }
 
+/// Why a segment is no part of the transcript.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DropReason {
+    /// It says the same over and over; the score is its compression ratio.
+    Repetition,
+    /// The model was unsure of the words and sure of the silence; the score is `no_speech_prob`.
+    NoSpeech,
+    /// Nobody speaks there; the score is the highest probability of speech in it.
+    NoVoice,
+}
+
+impl DropReason {
+    /// `repetition`, `no_speech` or `no_voice`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Repetition => "repetition",
+            Self::NoSpeech => "no_speech",
+            Self::NoVoice => "no_voice",
+        }
+    }
+}
+
+/// A segment that is no part of the transcript.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DroppedSegment {
+    /// What the model wrote; its id counts among the dropped.
+    pub segment: Segment,
+    /// Why it was left out.
+    pub reason: DropReason,
+    /// The number that decided; see the reason.
+    pub score: f32,
+}
+
 /// One speaker's uninterrupted stretch of speech. Turns of different speakers may overlap.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Turn {
@@ -73,6 +108,8 @@ pub struct Transcript {
     pub language: Language,
     /// Segments in order of time.
     pub segments: Vec<Segment>,
+    /// Segments that were left out, in order of time.
+    pub dropped: Vec<DroppedSegment>,
     /// Speakers in order of first appearance; empty when nobody asked who spoke.
     pub speakers: Vec<String>,
     /// Playing time of the clip in seconds.

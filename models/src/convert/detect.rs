@@ -22,15 +22,16 @@ const MODEL: &str = "model.bin";
 /// A directory may hold a Hugging Face model (model.safetensors or its index) or a CTranslate2
 /// model (model.bin, or model.bin.part1, model.bin.part2 and so on). A file may be a ggml model,
 /// an OpenAI checkpoint, or one of the files of such a directory. Nothing is checked beyond that;
-/// [`to_ggml`](super::to_ggml) does it.
+/// [`to_ggml`](super::to_ggml) does it. A named `vocabulary` wins over one that lies beside the
+/// weights.
 ///
 /// # Errors
 /// [`ConvertError::Unrecognised`] says what was looked for, [`ConvertError::Vocabulary`] that a
-/// CTranslate2 model has none beside it, and [`ConvertError::Io`] that the path cannot be read.
-pub fn detect(path: &Path) -> Result<OwnedSource, ConvertError> {
+/// CTranslate2 model has none beside it and none is named, and [`ConvertError::Io`] that the path cannot be read.
+pub fn detect(path: &Path, vocabulary: Option<&Path>) -> Result<OwnedSource, ConvertError> {
     let meta = fs::metadata(path).map_err(ConvertError::io("open", path))?;
     if meta.is_dir() {
-        return detect_dir(path);
+        return detect_dir(path, vocabulary);
     }
     let blob = Blob::open(&[path])?;
     let mut head = [0; 32];
@@ -48,7 +49,7 @@ pub fn detect(path: &Path) -> Result<OwnedSource, ConvertError> {
     if head.starts_with(b"PK\x03\x04") {
         return Ok(OwnedSource::OpenAiPt {
             file: path.to_path_buf(),
-            vocabulary: find_vocabulary(dir),
+            vocabulary: vocabulary_of(dir, vocabulary),
         });
     }
     // Version, length, name.
@@ -56,11 +57,11 @@ pub fn detect(path: &Path) -> Result<OwnedSource, ConvertError> {
         .get(6..)
         .is_some_and(|rest| rest.starts_with(ct2::SPEC.as_bytes()))
     {
-        return detect_ct2(dir, vec![path.to_path_buf()]);
+        return detect_ct2(dir, vec![path.to_path_buf()], vocabulary);
     }
     let extension = path.extension().unwrap_or_default();
     if extension == "safetensors" || extension == "json" {
-        return detect_dir(dir);
+        return detect_dir(dir, vocabulary);
     }
     let reason = if head.starts_with(b"GGUF") {
         "it is a GGUF file, which whisper.cpp does not load: use the ggml file of the model"
@@ -72,25 +73,29 @@ pub fn detect(path: &Path) -> Result<OwnedSource, ConvertError> {
     Err(ConvertError::unrecognised(path, reason))
 }
 
-fn detect_dir(dir: &Path) -> Result<OwnedSource, ConvertError> {
+fn detect_dir(dir: &Path, vocabulary: Option<&Path>) -> Result<OwnedSource, ConvertError> {
     let holds = |name: &str| dir.join(name).is_file();
     if holds(huggingface::SINGLE) || holds(huggingface::INDEX) {
         return Ok(OwnedSource::SafetensorsDir(dir.to_path_buf()));
     }
     if holds(MODEL) {
-        return detect_ct2(dir, vec![dir.join(MODEL)]);
+        return detect_ct2(dir, vec![dir.join(MODEL)], vocabulary);
     }
     let parts = parts(dir)?;
     if !parts.is_empty() {
-        return detect_ct2(dir, parts);
+        return detect_ct2(dir, parts, vocabulary);
     }
     let reason = "it is a directory without model.safetensors, model.safetensors.index.json, model.bin or model.bin.part1: give the directory with one of them, or a ggml or .pt file";
     Err(ConvertError::unrecognised(dir, reason))
 }
 
-fn detect_ct2(dir: &Path, model_parts: Vec<PathBuf>) -> Result<OwnedSource, ConvertError> {
-    let Some(vocabulary) = find_vocabulary(dir) else {
-        let reason = "its directory has no vocabulary.json, vocabulary.txt or tokenizer.json: put the one that came with the model there";
+fn detect_ct2(
+    dir: &Path,
+    model_parts: Vec<PathBuf>,
+    vocabulary: Option<&Path>,
+) -> Result<OwnedSource, ConvertError> {
+    let Some(vocabulary) = vocabulary_of(dir, vocabulary) else {
+        let reason = "its directory has no vocabulary.json, vocabulary.txt or tokenizer.json: put the one that came with the model there, or name it with --vocabulary";
         return Err(ConvertError::vocabulary(&dir.join(MODEL), reason));
     };
     Ok(OwnedSource::CTranslate2 {
@@ -99,7 +104,11 @@ fn detect_ct2(dir: &Path, model_parts: Vec<PathBuf>) -> Result<OwnedSource, Conv
     })
 }
 
-fn find_vocabulary(dir: &Path) -> Option<PathBuf> {
+/// The named vocabulary, or the first that lies in `dir`.
+fn vocabulary_of(dir: &Path, named: Option<&Path>) -> Option<PathBuf> {
+    if let Some(named) = named {
+        return Some(named.to_path_buf());
+    }
     let mut paths = VOCABULARIES.iter().map(|name| dir.join(name));
     paths.find(|path| path.is_file())
 }

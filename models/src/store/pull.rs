@@ -7,11 +7,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::convert::{self, Converted, OwnedSource, Quantization};
-use crate::digest::{compare, is_hex_digest};
+use crate::convert::{self, Converted, Quantization};
+use crate::digest::{compare, is_hex_digest, sha256_of};
 use crate::error::ModelsError;
 use crate::fetch::{Expected, archive, create_dir, lock, scratch_dir};
-use crate::manifest::{FileSet, Kind, Member, Model, Source, check_name};
+use crate::manifest::{FileSet, Kind, Made, Maker, Member, Model, Source, check_name};
 use crate::progress::{NoProgress, Progress};
 
 use super::record::{Record, RecordedFile};
@@ -109,10 +109,7 @@ impl Store {
             what: path.display().to_string(),
             problem: problem.to_string(),
         };
-        let mut source = convert::detect(path).map_err(failed)?;
-        if let Some(vocabulary) = vocabulary {
-            use_vocabulary(&mut source, vocabulary);
-        }
+        let source = convert::detect(path, vocabulary).map_err(failed)?;
         let _lock = self.lock_name(name, &NoProgress)?;
         let dir = self.model_dir(name);
         create_dir(&dir)?;
@@ -150,7 +147,16 @@ impl Store {
         }
         create_dir(&dir)?;
         let members: Vec<&Member> = set.content.iter().collect();
-        self.extract(&members, &dir, progress)?;
+        // An earlier version of the set may have left most of it: its archives are not needed for
+        // what is there and right.
+        let missing = members.iter().copied();
+        let missing: Vec<_> = missing
+            .filter(|m| !is_there(&dir.join(m.file_name()), &m.sha256))
+            .collect();
+        self.extract(&missing, &dir, progress)?;
+        for made in &set.made {
+            make(made, &set.name, &dir, progress)?;
+        }
         let mut record = Record::new(&set.name, set.kind, set_files(set));
         record.license.clone_from(&set.license);
         record.source = self.origin(&members)?;
@@ -357,15 +363,6 @@ fn failed(name: &str) -> impl Fn(convert::ConvertError) -> ModelsError {
     }
 }
 
-/// A vocabulary that a person names wins over one that lies beside the weights.
-fn use_vocabulary(source: &mut OwnedSource, named: &Path) {
-    match source {
-        OwnedSource::CTranslate2 { vocabulary, .. } => *vocabulary = named.to_path_buf(),
-        OwnedSource::OpenAiPt { vocabulary, .. } => *vocabulary = Some(named.to_path_buf()),
-        OwnedSource::SafetensorsDir(_) | OwnedSource::Ggml(_) => {}
-    }
-}
-
 fn storage_of(converted: &Converted) -> Storage {
     converted
         .quantization
@@ -393,6 +390,31 @@ pub(super) fn pinned_sha256(model: &Model, storage: Storage) -> Option<&str> {
     }
 }
 
+/// Whether a file has this digest.
+fn is_there(path: &Path, sha256: &str) -> bool {
+    path.is_file() && sha256_of(path).is_ok_and(|(found, _)| found.eq_ignore_ascii_case(sha256))
+}
+
+/// Makes a file of another of its set, unless it is there; one that is not the pinned file is not
+/// kept.
+fn make(made: &Made, set: &str, dir: &Path, progress: &dyn Progress) -> Result<(), ModelsError> {
+    let path = dir.join(&made.name);
+    if is_there(&path, &made.sha256) {
+        return Ok(());
+    }
+    progress.note(&format!("{set}: making {}", made.name));
+    let convert = match made.by {
+        Maker::Segmentation => convert::onnx::segmentation,
+        Maker::Campplus => convert::onnx::campplus,
+    };
+    let scratch = scratch_dir(dir, SCRATCH)?;
+    let new = scratch.path().join("graph");
+    let graph = convert(&dir.join(&made.from), &new).map_err(failed(set))?;
+    compare(&made.name, "sha256", &made.sha256, &graph.sha256)?;
+    super::make_readable(&new)?;
+    std::fs::rename(&new, &path).map_err(ModelsError::io("write", &path))
+}
+
 /// What the record of a set of files must say.
 pub(super) fn set_files(set: &FileSet) -> Vec<RecordedFile> {
     let files = set.content.iter().map(|member| RecordedFile {
@@ -400,5 +422,10 @@ pub(super) fn set_files(set: &FileSet) -> Vec<RecordedFile> {
         sha256: member.sha256.clone(),
         bytes: member.bytes,
     });
-    files.collect()
+    let made = set.made.iter().map(|made| RecordedFile {
+        file: made.name.clone(),
+        sha256: made.sha256.clone(),
+        bytes: made.bytes,
+    });
+    files.chain(made).collect()
 }

@@ -106,6 +106,19 @@ fn the_vocabulary_of_an_english_model_ends_with_end_of_text() {
 }
 
 #[test]
+fn a_named_vocabulary_serves_weights_that_lie_alone() {
+    let bench = Bench::new(Model::multilingual());
+    let whole = bench.ggml(&bench.ct2(Kind::F16).as_source());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let vocabulary = elsewhere.path().join("tokens.json");
+    fs::rename(bench.path("vocabulary.json"), &vocabulary).unwrap();
+    let alone = detect(bench.dir.path(), None).unwrap_err().to_string();
+    assert!(alone.contains("--vocabulary"), "{alone}");
+    let source = detect(bench.dir.path(), Some(&vocabulary)).unwrap();
+    assert!(bench.ggml(&source.as_source()) == whole);
+}
+
+#[test]
 fn part_files_and_a_vocabulary_txt_are_the_same_model() {
     let bench = Bench::new(Model::multilingual());
     let whole = bench.ggml(&bench.ct2(Kind::F16).as_source());
@@ -116,11 +129,11 @@ fn part_files_and_a_vocabulary_txt_are_the_same_model() {
     for (index, part) in bytes.chunks(bytes.len() / 11 + 1).enumerate() {
         bench.file(&format!("model.bin.part{}", index + 1), part);
     }
-    let source = detect(bench.dir.path()).unwrap();
+    let source = detect(bench.dir.path(), None).unwrap();
     assert!(bench.ggml(&source.as_source()) == whole);
 
     fs::remove_file(bench.path("model.bin.part10")).unwrap();
-    let message = detect(bench.dir.path()).unwrap_err().to_string();
+    let message = detect(bench.dir.path(), None).unwrap_err().to_string();
     assert!(
         message.contains("part 10 of model.bin is missing"),
         "{message}"
@@ -133,7 +146,7 @@ fn safetensors_become_the_expected_file_in_one_file_or_several() {
     for (kind, shards) in [(Kind::F32, 1), (Kind::F16, 3), (Kind::Bf16, 2)] {
         let dir = bench.path(&format!("hf{shards}"));
         formats::hugging_face(&dir, &bench.model, kind, shards);
-        let source = detect(&dir).unwrap();
+        let source = detect(&dir, None).unwrap();
         assert_eq!(source, OwnedSource::SafetensorsDir(dir));
         let bytes = bench.ggml(&source.as_source());
         assert!(bytes == bench.model.expected(&bytes), "{kind:?}");
@@ -182,7 +195,7 @@ fn openai_checkpoints_take_their_vocabulary_from_another_model() {
 fn a_ggml_file_is_copied_byte_for_byte() {
     let bench = Bench::new(Model::multilingual());
     let path = bench.ggml_file();
-    let source = detect(&path).unwrap();
+    let source = detect(&path, None).unwrap();
     assert_eq!(source, OwnedSource::Ggml(path.clone()));
     assert!(bench.ggml(&source.as_source()) == fs::read(&path).unwrap());
 }
@@ -219,27 +232,31 @@ fn formats_are_told_apart_by_what_they_hold() {
     let bench = Bench::new(Model::english());
     let pt = bench.file("a", b"PK\x03\x04rest");
     assert_eq!(
-        detect(&pt).unwrap(),
+        detect(&pt, None).unwrap(),
         OwnedSource::OpenAiPt {
             file: pt,
             vocabulary: None
         }
     );
-    let message = |bytes: &[u8]| detect(&bench.file("b", bytes)).unwrap_err().to_string();
+    let message = |bytes: &[u8]| {
+        detect(&bench.file("b", bytes), None)
+            .unwrap_err()
+            .to_string()
+    };
     assert!(message(b"GGUF\x03").contains("use the ggml file"));
     assert!(message(b"RIFF").contains("neither a ggml model"));
     assert!(message(b"").contains("neither a ggml model"));
-    let empty = detect(bench.dir.path()).unwrap_err().to_string();
+    let empty = detect(bench.dir.path(), None).unwrap_err().to_string();
     assert!(
         empty.contains("a directory without model.safetensors"),
         "{empty}"
     );
-    assert!(detect(Path::new("does/not/exist")).is_err());
+    assert!(detect(Path::new("does/not/exist"), None).is_err());
 
     let source = bench.ct2(Kind::F16);
-    assert_eq!(detect(&bench.path("model.bin")).unwrap(), source);
+    assert_eq!(detect(&bench.path("model.bin"), None).unwrap(), source);
     fs::remove_file(bench.path("vocabulary.json")).unwrap();
-    let message = detect(bench.dir.path()).unwrap_err().to_string();
+    let message = detect(bench.dir.path(), None).unwrap_err().to_string();
     assert!(
         message.contains("put the one that came with the model there"),
         "{message}"

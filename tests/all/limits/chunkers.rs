@@ -22,6 +22,16 @@ async fn a_chunker_that_keeps_clip_after_clip_fails_its_request_alone() {
 }
 
 #[tokio::test]
+async fn a_chunker_that_listens_without_end_is_refused_and_then_stopped() {
+    fails_in_line("chunker-listens", &["cpu_exhausted"]).await;
+}
+
+#[tokio::test]
+async fn a_chunker_that_keeps_detector_after_detector_fails_its_request_alone() {
+    fails_in_line("chunker-detects", &["limit_exceeded"]).await;
+}
+
+#[tokio::test]
 async fn a_chunker_that_recurses_without_end_fails_its_request_alone() {
     fails_in_line("chunker-recurses", RECURSED).await;
 }

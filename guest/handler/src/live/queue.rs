@@ -128,7 +128,7 @@ fn advance(
             segments.extend(more);
             None
         }
-        Ok(Some(Event::Language(_) | Event::Progress(_))) => None,
+        Ok(Some(Event::Language(_) | Event::Dropped(_) | Event::Progress(_))) => None,
         Ok(Some(Event::Finished(summary))) => Some(Ok(Text {
             text: joined_text(segments),
             language: summary.language,

@@ -30,7 +30,7 @@ pub(super) async fn run(config: Config) -> Result<ExitCode> {
         tracing::info!("draining; a second signal stops at once");
         signalled.cancel();
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        std::process::exit(1);
+        end_at_once(1);
     });
     let report = server.serve(shutdown).await;
     tracing::info!(
@@ -38,5 +38,21 @@ pub(super) async fn run(config: Config) -> Result<ExitCode> {
         cut_off = report.cut_off,
         "drained"
     );
+    if report.cut_off > 0 {
+        end_at_once(0);
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ends the process with `status`, running nothing of what `exit` runs first.
+///
+/// The destructors of the C libraries would wait for, or pull the memory from under, a device that
+/// still computes: OpenBLAS's hung there now and then.
+#[allow(
+    unsafe_code,
+    reason = "the standard library only ends with destructors"
+)]
+fn end_at_once(status: libc::c_int) -> ! {
+    // SAFETY: it takes a number and does not return.
+    unsafe { libc::_exit(status) }
 }

@@ -135,16 +135,18 @@ async fn recognise(
         deadline: Instant::now() + FILE_DEADLINE,
     };
     let mut events = node.pipeline.transcribe(&scope, clip, options)?;
-    let mut segments = Vec::new();
+    let (mut segments, mut dropped) = (Vec::new(), Vec::new());
     while let Some(event) = events.next().await {
         match event? {
             Event::Language(_) => {}
             Event::Segments(more) => segments.extend(more),
+            Event::Dropped(more) => dropped.extend(more),
             Event::Progress(share) => bar.set_position((f64::from(share) * 1000.0) as u64),
             Event::Finished(summary) => {
                 return Ok(Transcript {
                     language: summary.language,
                     segments,
+                    dropped,
                     speakers: summary.speakers,
                     duration_secs: summary.duration_secs,
                 });

@@ -16,7 +16,7 @@ fn refusal(library: &Path) -> String {
 fn a_missing_library_says_what_to_do() {
     let message = refusal(Path::new("/nowhere/libonnxruntime.so"));
     assert!(
-        message.starts_with("diarization not available: run `make setup`"),
+        message.starts_with("no usable ONNX Runtime: run `make setup`"),
         "{message}"
     );
     let version = format!("version 1.{MIN_RUNTIME_MINOR} or newer");

@@ -3,9 +3,13 @@
 use std::time::Instant;
 
 use auricle_backend_onnx::{
-    OnnxError, SpeechOptions, VAD_FRAME_SAMPLES, VoiceActivity, VoiceStream, speech_spans,
+    OnnxError, OnnxLoader, SpeechOptions, VAD_FRAME_SAMPLES, VoiceActivity, VoiceStream,
+    speech_spans,
 };
-use auricle_speech::{CancelFlag, Span};
+use auricle_speech::{
+    CancelFlag, Clip, GraphLoader, GraphResult, GraphSession, GraphWork, ModelFiles, Span,
+    VOICE_FRAME_SAMPLES,
+};
 
 use crate::support::{decode, eval_data, installed, jfk, runtime, white_noise};
 
@@ -118,6 +122,75 @@ fn a_stream_has_the_same_probabilities_however_it_is_cut() {
                 );
             }
             assert_eq!(model.finish(&mut stream).unwrap(), None);
+        }
+    }
+}
+
+/// Reads a clip in pieces of a minute, each begun so many frames early.
+fn in_pieces(session: &mut dyn GraphSession, clip: &Clip, warm_frames: u64) -> Vec<f32> {
+    let step = 1800 * VOICE_FRAME_SAMPLES;
+    let mut found = Vec::new();
+    for number in 0..clip.len_samples().div_ceil(step) {
+        let work = GraphWork::Voice {
+            clip: clip.clone(),
+            span: Span {
+                start: number * step,
+                end: clip.len_samples().min((number + 1) * step),
+            },
+            warm_samples: warm_frames * VOICE_FRAME_SAMPLES,
+        };
+        let GraphResult::Voice(piece) = session.run(&work, &CancelFlag::new()).unwrap() else {
+            panic!("another result");
+        };
+        found.extend(piece);
+    }
+    found
+}
+
+#[test]
+fn a_clip_read_in_warmed_pieces_has_the_probabilities_of_a_single_pass() {
+    let (Some(root), Some(runtime)) = (eval_data(), runtime()) else {
+        return;
+    };
+    for name in EXPORTS {
+        let Some(file) = installed("silero-vad", name) else {
+            continue;
+        };
+        let files = ModelFiles {
+            name: name.to_owned(),
+            path: file.path.clone(),
+            sha256: file.sha256.clone(),
+            word_timestamps: false,
+        };
+        let engine = OnnxLoader::new(runtime.clone()).load(&files).unwrap();
+        let mut session = engine.open_session().unwrap();
+        let mut model = VoiceActivity::load(&runtime, &file.path, &file.sha256).unwrap();
+        for sound in ["long_shared.ogg", "conv4_shared.ogg", "ami_cat_shared.ogg"] {
+            let clip = decode(&root.join("derived").join(sound));
+            let single = probabilities(&mut model, clip.samples());
+            let mut differences = Vec::new();
+            for warm_frames in [0, 62, 156, 312, 468] {
+                let pieces = in_pieces(session.as_mut(), &clip, warm_frames);
+                assert_eq!(pieces.len(), single.len());
+                let pairs = single.iter().zip(&pieces);
+                let (mut furthest, mut far, mut sides) = (0.0_f32, 0, 0);
+                for (a, b) in pairs {
+                    furthest = furthest.max((a - b).abs());
+                    far += usize::from((a - b).abs() > 0.05);
+                    sides += usize::from((*a < 0.5) != (*b < 0.5));
+                }
+                differences.push((warm_frames, furthest, far, sides));
+            }
+            println!(
+                "{name}: {sound}: of {} frames {differences:?}",
+                single.len()
+            );
+            // Of the frames, those on the other side of the threshold.
+            let (_, _, _, sides) = differences[3];
+            assert!(
+                sides * 200 <= single.len(),
+                "{name}: {sound}: {differences:?}"
+            );
         }
     }
 }

@@ -4,46 +4,50 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use auricle_speech::{Engine, EngineSession, SAMPLE_RATE, Segment};
+use auricle_speech::SAMPLE_RATE;
 
-use super::{Entry, Shared, SpanJob, SpanResult, State, Work};
+use super::{Entry, Job, Shared, State};
 use crate::error::{InferenceError, panic_message};
 
 /// Weight of the newest job in the smoothed real-time factor.
 const SMOOTHING: f64 = 0.1;
 
 /// A session and the engine that it belongs to.
-struct Held {
-    engine: Arc<dyn Engine>,
-    session: Box<dyn EngineSession>,
+struct Held<J: Job> {
+    engine: Arc<J::Engine>,
+    session: Box<J::Session>,
 }
 
+/// The sessions of a worker, the one used last at the end.
+type Sessions<J> = Vec<Held<J>>;
+
 /// What a worker found to do.
-enum Next {
-    Job(Entry),
+enum Next<J: Job> {
+    Job(Entry<J>),
     /// Nothing for as long as a session may be idle.
     Idle,
     Closed,
 }
 
 /// Works until the scheduler is closed.
-pub(super) fn run(shared: &Shared, index: usize) {
-    let mut held: Option<Held> = None;
+pub(super) fn run<J: Job>(shared: &Shared<J>, index: usize) {
+    let mut held: Sessions<J> = Vec::new();
     loop {
-        match next(shared, held.is_some()) {
+        match next(shared, !held.is_empty()) {
             Next::Closed => break,
             Next::Idle => {
-                drop_session(&mut held);
-                shared.lock().sessions -= 1;
+                let count = held.len();
+                drop_sessions(held.drain(..));
+                shared.lock().sessions -= count;
             }
             Next::Job(entry) => work(shared, index, entry, &mut held),
         }
     }
-    drop_session(&mut held);
+    drop_sessions(held.drain(..));
 }
 
 /// Waits for a job.
-fn next(shared: &Shared, holds_session: bool) -> Next {
+fn next<J: Job>(shared: &Shared<J>, holds_session: bool) -> Next<J> {
     let idle_since = Instant::now();
     let mut state = shared.lock();
     loop {
@@ -76,20 +80,20 @@ fn next(shared: &Shared, holds_session: bool) -> Next {
 }
 
 /// Does one job and answers it.
-fn work(shared: &Shared, index: usize, entry: Entry, held: &mut Option<Held>) {
+fn work<J: Job>(shared: &Shared<J>, index: usize, entry: Entry<J>, held: &mut Sessions<J>) {
     let Entry { job, reply } = entry;
     if let Some(error) = refusal(&job, reply.is_closed()) {
         let _ = reply.send(Err(error));
         return;
     }
     set_running(shared, index, Some(&job));
-    let sessions_before = usize::from(held.is_some());
+    let sessions_before = held.len();
     let started = Instant::now();
-    let result = compute(&job, held);
+    let result = compute(&job, held, shared.config.sessions_per_worker);
     let took = started.elapsed();
     {
         let mut state = shared.lock();
-        state.sessions = state.sessions + usize::from(held.is_some()) - sessions_before;
+        state.sessions = state.sessions + held.len() - sessions_before;
         book(&mut state, &job, result.is_ok(), took);
     }
     set_running(shared, index, None);
@@ -99,10 +103,10 @@ fn work(shared: &Shared, index: usize, entry: Entry, held: &mut Option<Held>) {
 }
 
 /// Why a job is not worth starting.
-fn refusal(job: &SpanJob, unheard: bool) -> Option<InferenceError> {
-    if unheard || job.cancel.is_cancelled() {
+fn refusal<J: Job>(job: &J, unheard: bool) -> Option<InferenceError> {
+    if unheard || job.cancel().is_cancelled() {
         Some(InferenceError::Cancelled)
-    } else if job.deadline.is_some_and(|at| Instant::now() >= at) {
+    } else if job.deadline().is_some_and(|at| Instant::now() >= at) {
         Some(InferenceError::Deadline)
     } else {
         None
@@ -110,27 +114,27 @@ fn refusal(job: &SpanJob, unheard: bool) -> Option<InferenceError> {
 }
 
 /// Notes that a worker begins or ends a job.
-fn set_running(shared: &Shared, index: usize, job: Option<&SpanJob>) {
+fn set_running<J: Job>(shared: &Shared<J>, index: usize, job: Option<&J>) {
     let mut state = shared.lock();
     match job {
         Some(job) => {
             state.busy_workers += 1;
             if state.closed {
-                job.cancel.cancel();
+                job.cancel().cancel();
             }
         }
         None => state.busy_workers -= 1,
     }
     if let Some(running) = state.running.get_mut(index) {
-        *running = job.map(|job| job.cancel.clone());
+        *running = job.map(|job| job.cancel().clone());
     }
 }
 
 /// Counts a job that is done.
-fn book(state: &mut State, job: &SpanJob, succeeded: bool, took: Duration) {
+fn book<J: Job>(state: &mut State<J>, job: &J, succeeded: bool, took: Duration) {
     state.jobs += 1;
     state.busy += took;
-    let samples = job.span.len_samples();
+    let samples = job.audio_samples();
     if !succeeded || samples == 0 {
         return;
     }
@@ -143,73 +147,51 @@ fn book(state: &mut State, job: &SpanJob, succeeded: bool, took: Duration) {
 }
 
 /// Runs a job on a session of its engine. A panic costs the session.
-fn compute(job: &SpanJob, held: &mut Option<Held>) -> Result<SpanResult, InferenceError> {
-    let engine = job.lease.engine();
-    if held
-        .as_ref()
-        .is_some_and(|held| !same(&held.engine, engine))
-    {
-        drop_session(held);
+fn compute<J: Job>(
+    job: &J,
+    held: &mut Sessions<J>,
+    most: usize,
+) -> Result<J::Output, InferenceError> {
+    let engine = job.lease().engine();
+    let found = held.iter().position(|held| same(&held.engine, engine));
+    let mut own = found.map(|at| held.remove(at));
+    if own.is_none() {
+        // Room first: two of Whisper's sessions may not fit.
+        let surplus = (held.len() + 1).saturating_sub(most);
+        drop_sessions(held.drain(..surplus));
     }
     let attempt = catch_unwind(AssertUnwindSafe(|| {
-        let session = match held {
-            Some(held) => &mut held.session,
+        let session = match &mut own {
+            Some(own) => &mut own.session,
             None => {
-                let session = engine.open_session()?;
-                &mut held
-                    .insert(Held {
-                        engine: Arc::clone(engine),
-                        session,
-                    })
-                    .session
+                let session = J::open(engine)?;
+                let engine = Arc::clone(engine);
+                &mut own.insert(Held { engine, session }).session
             }
         };
-        run_on(session.as_mut(), job)
+        job.run(session)
     }));
-    attempt.unwrap_or_else(|panic| {
-        drop_session(held);
-        let message = panic_message(panic.as_ref());
-        tracing::error!(message, model = job.lease.model(), "an engine panicked");
-        Err(InferenceError::Panicked { message })
-    })
+    attempt
+        .inspect(|_| held.extend(own.take()))
+        .unwrap_or_else(|panic| {
+            drop_sessions(own.take().into_iter());
+            let message = panic_message(panic.as_ref());
+            tracing::error!(message, model = job.lease().model(), "an engine panicked");
+            Err(InferenceError::Panicked { message })
+        })
 }
 
 /// Whether two handles lead to one engine.
-fn same(a: &Arc<dyn Engine>, b: &Arc<dyn Engine>) -> bool {
+fn same<E: ?Sized>(a: &Arc<E>, b: &Arc<E>) -> bool {
     std::ptr::addr_eq(Arc::as_ptr(a), Arc::as_ptr(b))
 }
 
-/// Drops a session; one that panics on the way is forgotten.
-fn drop_session(held: &mut Option<Held>) {
-    let held = held.take();
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(move || drop(held))) {
-        let message = panic_message(panic.as_ref());
-        tracing::error!(message, "an engine panicked while its session was closed");
-    }
-}
-
-fn run_on(session: &mut dyn EngineSession, job: &SpanJob) -> Result<SpanResult, InferenceError> {
-    let samples = job.clip.slice(job.span);
-    match &job.work {
-        Work::Transcribe { language, options } => {
-            let mut segments = session.transcribe(samples, *language, options, &job.cancel)?;
-            shift(&mut segments, job.span.start_secs());
-            Ok(SpanResult::Segments(segments))
-        }
-        Work::DetectLanguage => Ok(SpanResult::Languages(
-            session.detect_language(samples, &job.cancel)?,
-        )),
-    }
-}
-
-/// Makes times count from the start of the clip.
-fn shift(segments: &mut [Segment], by_secs: f64) {
-    for segment in segments {
-        segment.start += by_secs;
-        segment.end += by_secs;
-        for word in &mut segment.words {
-            word.start += by_secs;
-            word.end += by_secs;
+/// Drops sessions; one that panics on the way is forgotten.
+fn drop_sessions<J: Job>(sessions: impl Iterator<Item = Held<J>>) {
+    for held in sessions {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(move || drop(held))) {
+            let message = panic_message(panic.as_ref());
+            tracing::error!(message, "an engine panicked while its session was closed");
         }
     }
 }

@@ -1,0 +1,158 @@
+//! What a device does: the trait of its jobs, and the jobs of the device that recognises speech.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use auricle_speech::{
+    CancelFlag, Clip, DecodeOptions, Engine, EngineError, EngineSession, Language, LanguageScore,
+    SAMPLE_RATE, Segment, Span, TenantId,
+};
+
+use crate::error::InferenceError;
+use crate::registry::Lease;
+
+/// Least audio that a span counts for: an encoder pass costs much the same for 1 s as for 5 s.
+const MIN_COST_SAMPLES: u64 = 5 * SAMPLE_RATE as u64;
+
+/// A piece of work for a thread of a device: bounded in length, cancellable, paid by a tenant.
+pub trait Job: Send + 'static {
+    /// What it runs on.
+    type Engine: ?Sized + Send + Sync + 'static;
+    /// One thread's working memory on that.
+    type Session: ?Sized;
+    /// What comes of it.
+    type Output: Send + 'static;
+
+    /// Who pays.
+    fn tenant(&self) -> &TenantId;
+
+    /// What it counts for in the queue, in samples of audio; at least 1.
+    fn cost_samples(&self) -> u64;
+
+    /// Samples of audio that it works on.
+    fn audio_samples(&self) -> u64;
+
+    /// Stops it, waiting or running.
+    fn cancel(&self) -> &CancelFlag;
+
+    /// When the result is no longer of use.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// The engine, kept loaded until the job is done.
+    fn lease(&self) -> &Lease<Self::Engine>;
+
+    /// Sets up working memory for one thread.
+    ///
+    /// # Errors
+    /// What the engine says.
+    fn open(engine: &Arc<Self::Engine>) -> Result<Box<Self::Session>, EngineError>;
+
+    /// Does the work on the calling thread.
+    ///
+    /// # Errors
+    /// What the engine says.
+    fn run(&self, session: &mut Self::Session) -> Result<Self::Output, InferenceError>;
+}
+
+/// What to do with a span.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// Recognise the speech in it.
+    Transcribe {
+        /// The spoken language.
+        language: Language,
+        /// How to decode.
+        options: DecodeOptions,
+    },
+    /// Score the languages on its first 30 s.
+    DetectLanguage,
+}
+
+/// One span of a clip for an engine.
+#[derive(Debug)]
+pub struct SpanJob {
+    /// Who pays.
+    pub tenant: TenantId,
+    /// The model, kept loaded until the job is done.
+    pub lease: Lease,
+    /// The audio.
+    pub clip: Clip,
+    /// Which part of it; at most the engine's window (30 s).
+    pub span: Span,
+    /// What to do.
+    pub work: Work,
+    /// Stops the job, waiting or running. Set when its [`Pending`](super::Pending) is dropped
+    /// unfinished or when the deadline passes: jobs that share a flag end together.
+    pub cancel: CancelFlag,
+    /// When the result is no longer of use.
+    pub deadline: Option<Instant>,
+}
+
+/// What became of a span.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SpanResult {
+    /// For [`Work::Transcribe`]: times count from the start of the clip, ids from 0 in the span.
+    Segments(Vec<Segment>),
+    /// For [`Work::DetectLanguage`]: best first.
+    Languages(Vec<LanguageScore>),
+}
+
+impl Job for SpanJob {
+    type Engine = dyn Engine;
+    type Session = dyn EngineSession;
+    type Output = SpanResult;
+
+    fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    fn cost_samples(&self) -> u64 {
+        self.span.len_samples().max(MIN_COST_SAMPLES)
+    }
+
+    fn audio_samples(&self) -> u64 {
+        self.span.len_samples()
+    }
+
+    fn cancel(&self) -> &CancelFlag {
+        &self.cancel
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    fn open(engine: &Arc<dyn Engine>) -> Result<Box<dyn EngineSession>, EngineError> {
+        engine.open_session()
+    }
+
+    fn run(&self, session: &mut Self::Session) -> Result<SpanResult, InferenceError> {
+        let samples = self.clip.slice(self.span);
+        match &self.work {
+            Work::Transcribe { language, options } => {
+                let mut segments = session.transcribe(samples, *language, options, &self.cancel)?;
+                shift(&mut segments, self.span.start_secs());
+                Ok(SpanResult::Segments(segments))
+            }
+            Work::DetectLanguage => Ok(SpanResult::Languages(
+                session.detect_language(samples, &self.cancel)?,
+            )),
+        }
+    }
+}
+
+/// Makes times count from the start of the clip.
+fn shift(segments: &mut [Segment], by_secs: f64) {
+    for segment in segments {
+        segment.start += by_secs;
+        segment.end += by_secs;
+        for word in &mut segment.words {
+            word.start += by_secs;
+            word.end += by_secs;
+        }
+    }
+}
