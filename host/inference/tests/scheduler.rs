@@ -153,12 +153,13 @@ async fn a_deadline_ends_waiting_and_running_jobs() {
     let desk = Desk::new();
     let lease = lease(&desk).await;
     let scheduler = Scheduler::start(config(1)).unwrap();
-    let in_50_ms = Some(Instant::now() + Duration::from_millis(50));
+    // Long enough that it begins on a busy machine too.
     let mut running = job("a", &lease, 30, ENDLESS);
-    running.deadline = in_50_ms;
-    let mut waiting = job("a", &lease, 30, 0.1);
-    waiting.deadline = in_50_ms;
+    running.deadline = Some(Instant::now() + Duration::from_secs(2));
     let running = scheduler.submit(running).unwrap();
+    until("the worker is busy", || desk.started() == 1).await;
+    let mut waiting = job("a", &lease, 30, 0.1);
+    waiting.deadline = Some(Instant::now() + Duration::from_millis(50));
     let waiting = scheduler.submit(waiting).unwrap();
     let (running, waiting) = tokio::join!(running, waiting);
     assert!(matches!(running, Err(InferenceError::Deadline)));
