@@ -1,10 +1,11 @@
 """What the server costs over whisper.cpp: `auricle transcribe` against `bare-whisper`.
 
 Both decode the same file and recognise the same spans with the same weights and parameters on 2
-threads, in turn. Once with the chunker cutting by energy, which is what the boundary between host
-and components costs; once as it comes, with voice activity, which `bare-whisper` does not compute.
+threads, in turn, once with each way to cut. Voice activity is computed in both (the guards look at
+it too), and not by `bare-whisper`.
 """
 
+import hashlib
 import os
 import re
 import sys
@@ -35,7 +36,9 @@ def measure(chunker, toml):
     cuts = re.search(r"spans=\[(.*?)\]", common.run(ours).stderr).group(1)
     pairs = re.findall(r"start: (\d+), end: (\d+)", cuts)
     spans.write_text("".join(f"{start} {end}\n" for start, end in pairs))
-    bare = [BIN / "bare-whisper", common.ggml_model("q8_0"), FILE, spans, THREADS]
+    model = common.ggml_model("q8_0")
+    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+    bare = [BIN / "bare-whisper", model, sha256, FILE, spans, THREADS]
     runs = {"auricle transcribe": [], "bare-whisper": []}
     for number in range(ROUNDS):
         # A B, B A, A B: neither side always runs on the other's warm caches.

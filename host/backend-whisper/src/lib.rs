@@ -42,6 +42,5 @@ mod text;
 mod words;
 
 pub use loader::{WhisperEngine, WhisperLoader};
-pub use matmul::install as install_matmul;
 pub use session::WhisperSession;
 pub use text::is_non_speech_tag;

@@ -149,10 +149,9 @@ unsafe fn compute(_: Matrix, _: Matrix, _: i64, _: (*mut c_void, c_int, i64)) ->
     false
 }
 
-/// Has ggml's matrix products computed by this crate, once per process, where the processor is fit
-/// for it. [`crate::WhisperLoader`] does it by itself; a program that uses whisper.cpp without the
-/// loader calls it before it makes its first whisper state.
-pub fn install() {
+/// Takes over, once per process, where the processor is fit for it. Call it before the first
+/// whisper state is made.
+pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let active = cfg!(own_matmul) && is_supported() && retire_accelerator();

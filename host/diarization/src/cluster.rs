@@ -1,0 +1,337 @@
+//! Voices to speakers: agglomerative clustering by mean cosine, weighted by clean speech.
+//!
+//! The mean cosine of two groups is the product of their sums, so a group is a sum, whatever it
+//! holds; that makes clustering in two levels the same maths as in one. Clips of some 15 minutes
+//! are clustered at once. Of longer ones, voices that are near in time are first put together
+//! where they are surely one, block by block, until no more than [`MAX_GROUPS`] are left: time
+//! grows with the clip and not with its square. Written here because the kept crates take a
+//! matrix of all pairs, and neither weights nor what holds two groups apart.
+
+use auricle_speech::CancelFlag;
+
+use crate::DiarizationError;
+
+/// Groups that are compared with each other, at most: 1 MB of cosines, 0.1 s.
+const MAX_GROUPS: usize = 512;
+
+/// Voices of a block of the first level.
+const BLOCK: usize = 256;
+
+/// Cosines at which the first level may put groups together: sure ones first.
+const BLOCK_COSINES: [f32; 3] = [0.85, 0.75, 0.65];
+
+/// Voices that are of one speaker, as far as is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    /// Sum of the voices, each times its weight.
+    pub sum: Vec<f32>,
+    /// Frames of clean speech.
+    pub weight: f32,
+    /// Windows in which it speaks and for how many frames, in order.
+    pub windows: Vec<(usize, f32)>,
+}
+
+impl Group {
+    /// A voice of length 1, heard for `weight` frames of a window.
+    pub fn new(voice: &[f32], weight: f32, window: usize) -> Self {
+        Self {
+            sum: voice.iter().map(|value| value * weight).collect(),
+            weight,
+            windows: vec![(window, weight)],
+        }
+    }
+
+    /// The mean voice, of length 1.
+    pub fn centre(&self) -> Vec<f32> {
+        normalised(&self.sum)
+    }
+
+    fn likeness(&self, other: &Self, penalty: f32) -> f32 {
+        let cosine = dot(&self.sum, &other.sum) / (self.weight * other.weight);
+        let shared = self.shared_frames(other) / self.weight.min(other.weight);
+        let likeness = cosine - penalty * shared;
+        if likeness.is_finite() { likeness } else { -2.0 }
+    }
+
+    /// Frames of the smaller part in each window where both speak.
+    fn shared_frames(&self, other: &Self) -> f32 {
+        let (mut left, mut right) = (
+            self.windows.iter().peekable(),
+            other.windows.iter().peekable(),
+        );
+        let mut sum = 0.0;
+        while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
+            match a.0.cmp(&b.0) {
+                std::cmp::Ordering::Less => _ = left.next(),
+                std::cmp::Ordering::Greater => _ = right.next(),
+                std::cmp::Ordering::Equal => {
+                    sum += a.1.min(b.1);
+                    left.next();
+                    right.next();
+                }
+            }
+        }
+        sum
+    }
+
+    fn absorb(&mut self, other: Self) {
+        for (sum, value) in self.sum.iter_mut().zip(&other.sum) {
+            *sum += value;
+        }
+        self.weight += other.weight;
+        self.windows.extend(other.windows);
+        self.windows.sort_by_key(|entry| entry.0);
+        self.windows.dedup_by(|later, first| {
+            let same = later.0 == first.0;
+            if same {
+                first.1 += later.1;
+            }
+            same
+        });
+    }
+}
+
+/// What to put together, and how far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rule {
+    /// Mean cosine from which groups are one.
+    pub cosine: f32,
+    /// What the cosine loses for shared windows.
+    pub penalty: f32,
+    /// Frames of clean speech from which a group is a speaker.
+    pub min_weight: f32,
+    /// Fewest and most speakers.
+    pub speakers: (usize, usize),
+}
+
+/// The speakers: groups that are large enough, heaviest first; the heaviest always.
+pub(crate) fn cluster(
+    mut groups: Vec<Group>,
+    rule: Rule,
+    cancel: &CancelFlag,
+) -> Result<Vec<Group>, DiarizationError> {
+    for cosine in BLOCK_COSINES {
+        let mut before = usize::MAX;
+        // Another pass pays while it takes a tenth away: neighbours come into one block.
+        while groups.len() > MAX_GROUPS && groups.len() < before - before / 10 {
+            before = groups.len();
+            groups = merge_blocks(groups, cosine, rule.penalty, cancel)?;
+        }
+    }
+    if groups.len() > MAX_GROUPS {
+        groups.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+        groups.truncate(MAX_GROUPS);
+    }
+    let mut tree = Tree::new(groups.clone(), rule.penalty);
+    let mut merges = Vec::with_capacity(groups.len());
+    while let Some((a, b, likeness)) = tree.nearest() {
+        if cancel.is_cancelled() {
+            return Err(DiarizationError::Cancelled);
+        }
+        tree.merge(a, b);
+        merges.push((a, b, likeness));
+    }
+    let cut = choose_cut(&groups, &merges, rule);
+    let mut slots: Vec<_> = groups.into_iter().map(Some).collect();
+    for &(a, b, _) in merges.iter().take(cut) {
+        let taken = slots.get_mut(b).and_then(Option::take);
+        if let (Some(Some(into)), Some(other)) = (slots.get_mut(a), taken) {
+            into.absorb(other);
+        }
+    }
+    let mut speakers: Vec<_> = slots.into_iter().flatten().collect();
+    speakers.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+    let large = speakers
+        .iter()
+        .filter(|g| g.weight >= rule.min_weight)
+        .count();
+    speakers.truncate(large.max(1).min(rule.speakers.1));
+    Ok(speakers)
+}
+
+fn merge_blocks(
+    groups: Vec<Group>,
+    cosine: f32,
+    penalty: f32,
+    cancel: &CancelFlag,
+) -> Result<Vec<Group>, DiarizationError> {
+    let mut out = Vec::with_capacity(groups.len());
+    for block in groups.chunks(BLOCK) {
+        if cancel.is_cancelled() {
+            return Err(DiarizationError::Cancelled);
+        }
+        let mut tree = Tree::new(block.to_vec(), penalty);
+        while let Some((a, b, likeness)) = tree.nearest() {
+            if likeness < cosine {
+                break;
+            }
+            tree.merge(a, b);
+        }
+        out.extend(tree.groups.into_iter().flatten());
+    }
+    Ok(out)
+}
+
+/// How many merges to keep: all down to the rule's cosine, then as many more or fewer as the
+/// number of speakers wants. Where no number of merges gives enough speakers, the one that gives
+/// most.
+fn choose_cut(groups: &[Group], merges: &[(usize, usize, f32)], rule: Rule) -> usize {
+    let mut weights: Vec<_> = groups.iter().map(|group| group.weight).collect();
+    let large = |weight: f32| usize::from(weight >= rule.min_weight);
+    let mut count: usize = weights.iter().map(|&weight| large(weight)).sum();
+    let mut counts = vec![count];
+    for &(a, b, _) in merges {
+        let (one, two) = (at(&weights, a), at(&weights, b));
+        count = count + large(one + two) - large(one) - large(two);
+        if let Some(weight) = weights.get_mut(a) {
+            *weight = one + two;
+        }
+        counts.push(count);
+    }
+    let default = merges
+        .iter()
+        .take_while(|merge| merge.2 >= rule.cosine)
+        .count();
+    let (min, max) = rule.speakers;
+    let found = counts.get(default).copied().unwrap_or(1).max(1);
+    if found > max {
+        let fewer = counts.iter().skip(default).position(|&count| count <= max);
+        return default + fewer.unwrap_or(merges.len() - default);
+    }
+    if found < min {
+        let most = counts.iter().take(default).max().copied().unwrap_or(0);
+        let wanted = min.min(most.max(found));
+        let before = counts.iter().take(default + 1);
+        return before
+            .enumerate()
+            .rev()
+            .find(|(_, count)| **count >= wanted)
+            .map_or(default, |(cut, _)| cut);
+    }
+    default
+}
+
+fn at(values: &[f32], index: usize) -> f32 {
+    values.get(index).copied().unwrap_or(-2.0)
+}
+
+/// Groups and how alike each two of them are.
+struct Tree {
+    groups: Vec<Option<Group>>,
+    penalty: f32,
+    likeness: Vec<Vec<f32>>,
+    /// For each group the most alike other, of those before it.
+    best: Vec<Option<(usize, f32)>>,
+}
+
+impl Tree {
+    fn new(groups: Vec<Group>, penalty: f32) -> Self {
+        let likeness: Vec<Vec<f32>> = groups
+            .iter()
+            .enumerate()
+            .map(|(row, a)| {
+                groups
+                    .iter()
+                    .take(row)
+                    .map(|b| a.likeness(b, penalty))
+                    .collect()
+            })
+            .collect();
+        let mut tree = Self {
+            best: vec![None; groups.len()],
+            groups: groups.into_iter().map(Some).collect(),
+            penalty,
+            likeness,
+        };
+        for row in 0..tree.groups.len() {
+            tree.find_best(row);
+        }
+        tree
+    }
+
+    /// The most alike two, the earlier first; `None` when fewer than two are left.
+    fn nearest(&self) -> Option<(usize, usize, f32)> {
+        let mut nearest: Option<(usize, usize, f32)> = None;
+        for (row, best) in self.best.iter().enumerate() {
+            if let Some((column, likeness)) = *best
+                && nearest.is_none_or(|(_, _, most)| likeness > most)
+            {
+                nearest = Some((column, row, likeness));
+            }
+        }
+        nearest
+    }
+
+    /// Puts the later group `b` into the earlier group `a`.
+    fn merge(&mut self, a: usize, b: usize) {
+        let taken = self.groups.get_mut(b).and_then(Option::take);
+        let (Some(Some(into)), Some(other)) = (self.groups.get_mut(a), taken) else {
+            return;
+        };
+        into.absorb(other);
+        let into = into.clone();
+        for index in 0..self.groups.len() {
+            if let Some(Some(group)) = self.groups.get(index)
+                && index != a
+            {
+                let likeness = into.likeness(group, self.penalty);
+                let (row, column) = (a.max(index), a.min(index));
+                if let Some(cell) = self.likeness.get_mut(row).and_then(|r| r.get_mut(column)) {
+                    *cell = likeness;
+                }
+            }
+        }
+        for row in 0..self.groups.len() {
+            let stale = match self.best.get(row) {
+                Some(Some((column, _))) => *column == a || *column == b,
+                _ => false,
+            };
+            if stale || row == a || row == b {
+                self.find_best(row);
+            } else if row > a {
+                self.offer(row, a);
+            }
+        }
+    }
+
+    fn offer(&mut self, row: usize, column: usize) {
+        if !matches!(self.groups.get(row), Some(Some(_))) {
+            return;
+        }
+        let likeness = self.likeness.get(row).map_or(-2.0, |row| at(row, column));
+        if let Some(best) = self.best.get_mut(row)
+            && best.is_none_or(|(_, most)| likeness > most)
+        {
+            *best = Some((column, likeness));
+        }
+    }
+
+    fn find_best(&mut self, row: usize) {
+        if let Some(best) = self.best.get_mut(row) {
+            *best = None;
+        }
+        for column in 0..row {
+            if matches!(self.groups.get(column), Some(Some(_))) {
+                self.offer(row, column);
+            }
+        }
+    }
+}
+
+/// Product of two lists, over the shorter one.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// The same direction with length 1; numbers that are not finite or all 0 become 0.
+pub(crate) fn normalised(values: &[f32]) -> Vec<f32> {
+    let length = dot(values, values).sqrt();
+    let scale = |value: &f32| {
+        if length.is_normal() {
+            value / length
+        } else {
+            0.0
+        }
+    };
+    values.iter().map(scale).collect()
+}

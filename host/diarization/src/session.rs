@@ -1,0 +1,397 @@
+//! A diarization between its model calls.
+
+use auricle_speech::{CancelFlag, SAMPLE_RATE, Span, Turn};
+
+use crate::assign::{Heard, assign};
+use crate::cluster::{Group, Rule, cluster, dot, normalised};
+use crate::error::DiarizationError;
+use crate::frames::{
+    FRAME_STEP_SAMPLES, LOCAL_SPEAKERS, WINDOW_FRAMES, WINDOW_SAMPLES, Window, frames_of_secs,
+    window_starts,
+};
+use crate::options::{DiarizeOptions, KnownSpeaker, Tuning};
+use crate::turns::{Stretch, stretches};
+
+/// A sample below this (-80 dB of full scale) is silence; dither is not, nor is any room.
+const SILENCE: f32 = 1e-4;
+
+/// Whether there is no sound at all, so that no model need be asked.
+#[must_use]
+pub fn is_silent(samples: &[f32]) -> bool {
+    samples.iter().all(|sample| sample.abs() < SILENCE)
+}
+
+/// A question to the speaker model: what does this stranger sound like?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoiceJob {
+    /// The window in which the stranger was found.
+    pub window: usize,
+    /// Which of its strangers: 0..[`LOCAL_SPEAKERS`].
+    pub local: usize,
+    /// The sound, to be joined: in order, 0.2 s to 4 s together, inside the clip.
+    pub spans: Vec<Span>,
+    /// Frames in which the stranger speaks alone, also those that `spans` leaves out.
+    frames: usize,
+}
+
+/// Somebody who speaks in the clip.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Speaker {
+    /// A known name, or `SPEAKER_00`, `SPEAKER_01`… in order of first appearance.
+    pub label: String,
+    /// The mean voice, of length 1; may serve as a [`KnownSpeaker`] of another clip.
+    pub embedding: Vec<f32>,
+    /// How long they speak, overlaps counted.
+    pub speech_secs: f64,
+}
+
+/// Who spoke when.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Diarized {
+    /// In order of start. Turns of different speakers may overlap, those of one do not.
+    pub turns: Vec<Turn>,
+    /// In order of first appearance; each has a turn.
+    pub speakers: Vec<Speaker>,
+}
+
+#[derive(Clone, Debug)]
+struct Voice {
+    window: usize,
+    local: usize,
+    frames: usize,
+    embedding: Vec<f32>,
+}
+
+/// A diarization between its model calls: plain data that may wait in a queue or cross threads.
+///
+/// Windows may be segmented in any order and voices embedded in any order; the result does not
+/// depend on it.
+#[derive(Clone, Debug)]
+pub struct Diarization {
+    clip_samples: u64,
+    starts: Vec<u64>,
+    windows: Vec<Option<Window>>,
+    voices: Vec<Voice>,
+}
+
+impl Diarization {
+    /// Begins with a clip (mono, 16 kHz) of so many samples.
+    #[must_use]
+    pub fn new(clip_samples: u64) -> Self {
+        let starts = window_starts(clip_samples);
+        Self {
+            clip_samples,
+            windows: vec![None; starts.len()],
+            starts,
+            voices: Vec::new(),
+        }
+    }
+
+    /// Phase 1: the spans to segment, at most 10 s each. A shorter one is filled up with silence.
+    #[must_use]
+    pub fn windows(&self) -> Vec<Span> {
+        let span = |start: &u64| Span {
+            start: start * FRAME_STEP_SAMPLES,
+            end: (start * FRAME_STEP_SAMPLES + WINDOW_SAMPLES).min(self.clip_samples),
+        };
+        self.starts.iter().map(span).collect()
+    }
+
+    /// Answers window `window` with the natural logarithms of the classes' probabilities:
+    /// [`SEGMENT_CLASSES`](crate::SEGMENT_CLASSES) for each of [`WINDOW_FRAMES`] frames.
+    ///
+    /// # Errors
+    /// [`DiarizationError::WrongAnswer`] for another number of numbers;
+    /// [`DiarizationError::Unasked`] for a window that there is not, or that was answered.
+    pub fn segmented(
+        &mut self,
+        window: usize,
+        log_probabilities: &[f32],
+    ) -> Result<(), DiarizationError> {
+        let (start, slot) = self.open_window(window)?;
+        *slot = Some(Window::new(start, log_probabilities)?);
+        Ok(())
+    }
+
+    /// Answers window `window` without a model: nobody speaks. See [`is_silent`].
+    ///
+    /// # Errors
+    /// [`DiarizationError::Unasked`] as for [`Diarization::segmented`].
+    pub fn silent(&mut self, window: usize) -> Result<(), DiarizationError> {
+        let (start, slot) = self.open_window(window)?;
+        *slot = Some(Window::silent(start));
+        Ok(())
+    }
+
+    fn open_window(
+        &mut self,
+        window: usize,
+    ) -> Result<(u64, &mut Option<Window>), DiarizationError> {
+        match (self.starts.get(window), self.windows.get_mut(window)) {
+            (Some(&start), Some(slot)) if slot.is_none() => Ok((start, slot)),
+            _ => Err(DiarizationError::Unasked {
+                question: "segmentation",
+                window,
+            }),
+        }
+    }
+
+    /// Phase 2: the voices to embed of a segmented window; none of one that is not segmented yet.
+    #[must_use]
+    pub fn voices(&self, window: usize) -> Vec<VoiceJob> {
+        let Some(Some(segmented)) = self.windows.get(window) else {
+            return Vec::new();
+        };
+        let job = |local| {
+            let (spans, frames) = segmented.voice(local, self.clip_samples)?;
+            Some(VoiceJob {
+                window,
+                local,
+                spans,
+                frames,
+            })
+        };
+        (0..LOCAL_SPEAKERS).filter_map(job).collect()
+    }
+
+    /// Answers a question of [`Diarization::voices`] with a voice of any length but 0. Voices that
+    /// are not answered are left out.
+    ///
+    /// # Errors
+    /// [`DiarizationError::WrongAnswer`] when the voice is empty or not as long as those before;
+    /// [`DiarizationError::Unasked`] when it was answered already.
+    pub fn embedded(&mut self, job: &VoiceJob, embedding: &[f32]) -> Result<(), DiarizationError> {
+        let expected = self.voices.first().map_or(1, |voice| voice.embedding.len());
+        let fits = embedding.len() == expected || (self.voices.is_empty() && embedding.len() > 1);
+        if !fits {
+            return Err(DiarizationError::WrongAnswer {
+                model: "speaker",
+                found: embedding.len(),
+                expected,
+            });
+        }
+        let key = (job.window, job.local);
+        // Most answers come in order, so the place is near the end.
+        let place = self
+            .voices
+            .partition_point(|voice| (voice.window, voice.local) < key);
+        let answered = self
+            .voices
+            .get(place)
+            .map(|voice| (voice.window, voice.local));
+        if answered == Some(key) || job.window >= self.windows.len() {
+            return Err(DiarizationError::Unasked {
+                question: "voice",
+                window: job.window,
+            });
+        }
+        let voice = Voice {
+            window: job.window,
+            local: job.local,
+            frames: job.frames,
+            embedding: normalised(embedding),
+        };
+        self.voices.insert(place, voice);
+        Ok(())
+    }
+
+    /// Phase 3: who spoke when. Takes some 0.1 s an hour of audio.
+    ///
+    /// # Errors
+    /// [`DiarizationError::Unfinished`] when a window was not segmented;
+    /// [`DiarizationError::InvalidOption`]; [`DiarizationError::WrongAnswer`] when a known
+    /// speaker's voice has another length; [`DiarizationError::Cancelled`].
+    pub fn finish(
+        self,
+        options: &DiarizeOptions,
+        cancel: &CancelFlag,
+    ) -> Result<Diarized, DiarizationError> {
+        let speakers = options.speakers()?;
+        let known = self.known(&options.known)?;
+        let mut windows = Vec::with_capacity(self.windows.len());
+        for (window, segmented) in self.windows.into_iter().enumerate() {
+            windows.push(segmented.ok_or(DiarizationError::Unfinished { window })?);
+        }
+        let tuning = &options.tuning;
+        let groups = groups(&windows, &self.starts, &self.voices, tuning.min_voice_secs);
+        let rule = Rule {
+            cosine: tuning.same_speaker_cosine,
+            penalty: tuning.same_window_penalty,
+            min_weight: min_weight(&groups, tuning),
+            speakers,
+        };
+        let centres: Vec<_> = cluster(groups, rule, cancel)?
+            .iter()
+            .map(Group::centre)
+            .collect();
+        if cancel.is_cancelled() {
+            return Err(DiarizationError::Cancelled);
+        }
+        let heard: Vec<_> = self.voices.into_iter().map(Heard::from).collect();
+        let assigned = assign(&windows, &heard, &centres);
+        let (centres, names, speaker_of) =
+            name(centres, &known, tuning.known_speaker_cosine, options);
+        let rename = |row: &crate::assign::Assigned| {
+            row.map(|speaker| speaker.and_then(|index| speaker_of.get(index).copied()))
+        };
+        let assigned: Vec<_> = assigned.iter().map(rename).collect();
+        let found = stretches(
+            &windows,
+            &assigned,
+            centres.len(),
+            self.clip_samples,
+            tuning,
+        );
+        Ok(label(&found, &centres, &names))
+    }
+
+    fn known(&self, known: &[KnownSpeaker]) -> Result<Vec<KnownSpeaker>, DiarizationError> {
+        let expected = self.voices.first().map(|voice| voice.embedding.len());
+        let mut out = Vec::with_capacity(known.len());
+        for speaker in known {
+            let found = speaker.embedding.len();
+            if expected.is_some_and(|expected| expected != found) {
+                return Err(DiarizationError::WrongAnswer {
+                    model: "speaker",
+                    found,
+                    expected: expected.unwrap_or_default(),
+                });
+            }
+            out.push(KnownSpeaker {
+                name: speaker.name.clone(),
+                embedding: normalised(&speaker.embedding),
+            });
+        }
+        Ok(out)
+    }
+}
+
+impl From<Voice> for Heard {
+    fn from(voice: Voice) -> Self {
+        Self {
+            window: voice.window,
+            local: voice.local,
+            voice: voice.embedding,
+        }
+    }
+}
+
+/// Voices that are long enough to cluster, each weighing its clean frames divided by how many
+/// windows see them; all of them when none is long enough.
+fn groups(windows: &[Window], starts: &[u64], voices: &[Voice], min_secs: f64) -> Vec<Group> {
+    let min_frames = frames_of_secs(min_secs) as usize;
+    let any_long = voices.iter().any(|voice| voice.frames >= min_frames);
+    let chosen = voices
+        .iter()
+        .filter(|voice| !any_long || voice.frames >= min_frames);
+    let group = |voice: &Voice| {
+        let window = windows.get(voice.window)?;
+        let share = |frame: usize| {
+            let at = window.start_frame + frame as u64;
+            let begun = starts.partition_point(|&start| start <= at);
+            let ended = starts.partition_point(|&start| start + WINDOW_FRAMES as u64 <= at);
+            1.0 / (begun - ended).max(1) as f32
+        };
+        let weight: f32 = window.clean_frames(voice.local).map(share).sum();
+        (weight > 0.0).then(|| Group::new(&voice.embedding, weight, voice.window))
+    };
+    chosen.filter_map(group).collect()
+}
+
+/// Frames of clean speech from which a group is a speaker.
+fn min_weight(groups: &[Group], tuning: &Tuning) -> f32 {
+    let all: f64 = groups.iter().map(|group| f64::from(group.weight)).sum();
+    let most = frames_of_secs(Tuning::MAX_MIN_SPEAKER_SECS);
+    let share = (all * tuning.min_speaker_share).min(most);
+    frames_of_secs(tuning.min_speaker_secs).max(share) as f32
+}
+
+/// Speakers after those of one known name are put together: their voices, their names, and where
+/// each went. With a fixed number of speakers a name is given once.
+fn name(
+    centres: Vec<Vec<f32>>,
+    known: &[KnownSpeaker],
+    min_cosine: f32,
+    options: &DiarizeOptions,
+) -> (Vec<Vec<f32>>, Vec<Option<String>>, Vec<usize>) {
+    let mut pairs = Vec::new();
+    for (speaker, centre) in centres.iter().enumerate() {
+        for (index, known) in known.iter().enumerate() {
+            let cosine = dot(centre, &known.embedding);
+            if cosine >= min_cosine {
+                pairs.push((cosine, speaker, index));
+            }
+        }
+    }
+    pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let once = options.num_speakers.is_some() || options.min_speakers.is_some();
+    let mut given: Vec<Option<usize>> = vec![None; centres.len()];
+    for (_, speaker, index) in pairs {
+        let taken = once && given.contains(&Some(index));
+        if let Some(slot) = given.get_mut(speaker)
+            && slot.is_none()
+            && !taken
+        {
+            *slot = Some(index);
+        }
+    }
+    let (mut voices, mut names, mut speaker_of) = (Vec::new(), Vec::new(), Vec::new());
+    for (centre, given) in centres.into_iter().zip(given) {
+        let name = given
+            .and_then(|index| known.get(index))
+            .map(|known| known.name.clone());
+        let before = names
+            .iter()
+            .position(|other| name.is_some() && *other == name);
+        speaker_of.push(before.unwrap_or(voices.len()));
+        if before.is_none() {
+            voices.push(centre);
+            names.push(name);
+        }
+    }
+    (voices, names, speaker_of)
+}
+
+/// Turns and speakers with labels, in order of first appearance.
+fn label(found: &[Stretch], centres: &[Vec<f32>], names: &[Option<String>]) -> Diarized {
+    let mut out = Diarized::default();
+    let mut place: Vec<Option<usize>> = vec![None; centres.len()];
+    let (mut unnamed, taken) = (0, |label: &String| {
+        names.iter().flatten().any(|n| n == label)
+    });
+    for stretch in found {
+        let Some(slot) = place.get_mut(stretch.speaker) else {
+            continue;
+        };
+        let at = *slot.get_or_insert_with(|| {
+            let name = names.get(stretch.speaker).cloned().flatten();
+            let label = name.unwrap_or_else(|| {
+                // A known speaker may have such a name.
+                let mut numbered =
+                    (unnamed..).map(|number| (number, format!("SPEAKER_{number:02}")));
+                let (number, label) = numbered.find(|(_, l)| !taken(l)).unwrap_or_default();
+                unnamed = number + 1;
+                label
+            });
+            let embedding = centres.get(stretch.speaker).cloned().unwrap_or_default();
+            out.speakers.push(Speaker {
+                label,
+                embedding,
+                speech_secs: 0.0,
+            });
+            out.speakers.len() - 1
+        });
+        let secs = |samples: u64| samples as f64 / f64::from(SAMPLE_RATE);
+        let (start, end) = (secs(stretch.start_samples), secs(stretch.end_samples));
+        if let Some(speaker) = out.speakers.get_mut(at) {
+            speaker.speech_secs += end - start;
+            let speaker = speaker.label.clone();
+            out.turns.push(Turn {
+                speaker,
+                start,
+                end,
+            });
+        }
+    }
+    out
+}
