@@ -37,7 +37,7 @@ STAGES = {
     "pauses are not filled": ["max_pause_secs=0"],
     "strangers of one window may be one speaker": ["same_window_penalty=0"],
     "every voice is clustered, however short": ["min_voice_secs=0"],
-    "whoever speaks a second is a speaker": ["min_speaker_secs=1"],
+    "whoever speaks less than a second is no speaker": ["min_speaker_secs=1"],
     "same speaker from cosine 0.4": ["same_speaker_cosine=0.4"],
     "same speaker from cosine 0.6": ["same_speaker_cosine=0.6"],
 }

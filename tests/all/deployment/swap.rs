@@ -1,3 +1,4 @@
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -7,9 +8,11 @@ use serde_json::Value;
 use crate::guests::{Tenants, VICTIM, beginning, transcribe_at, wasm};
 use crate::inside::{Inside, component};
 
-/// Clients that ask at once, and how often each does.
+/// Clients that ask at once, until there have been so many swaps. Each asks at least and, should
+/// swaps stand still, at most so often.
 const CLIENTS: usize = 3;
-const REQUESTS: usize = 7;
+const SWAPS: u64 = 50;
+const REQUESTS: RangeInclusive<usize> = 7..=200;
 
 /// Time between two swaps: several in every request.
 const PAUSE: Duration = Duration::from_millis(60);
@@ -36,7 +39,10 @@ async fn every_answer_under_swaps_is_of_exactly_one_revision_and_none_fails() {
     let swaps = tokio::spawn(swap_without_end(Arc::clone(&server)));
     let clients = (0..CLIENTS).map(|_| async {
         let mut answers = Vec::new();
-        for _ in 0..REQUESTS {
+        let chunker = &server.deployments(VICTIM).chunker;
+        while answers.len() < *REQUESTS.start()
+            || (chunker.current().number <= SWAPS && answers.len() < *REQUESTS.end())
+        {
             answers.push(segments(&server).await);
         }
         answers
@@ -52,7 +58,7 @@ async fn every_answer_under_swaps_is_of_exactly_one_revision_and_none_fails() {
         "an answer of neither revision: {answers:#?}"
     );
     assert!(first > 0 && second > 0, "{first} and {second}");
-    assert!(number > 50, "{number} revisions");
+    assert!(number > SWAPS, "{number} revisions");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
