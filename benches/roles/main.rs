@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use auricle_benches::{FirstParty, scope};
 use auricle_capability::{Events, RequestBody, RequestScope, Services, SpeechError, Voices};
-use auricle_speech::{Clip, LanguageScore, TranscribeOptions, VoiceStream};
+use auricle_speech::{Clip, LanguageScore, SpeakerOptions, TranscribeOptions, Turn, VoiceStream};
 use criterion::{BenchmarkId, Criterion};
 use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Empty};
@@ -149,6 +149,15 @@ impl Services for NoServices {
         _: TranscribeOptions,
     ) -> Result<Events, SpeechError> {
         Err(SpeechError::Internal)
+    }
+
+    fn diarize(
+        &self,
+        _: &RequestScope,
+        _: Clip,
+        _: SpeakerOptions,
+    ) -> BoxFuture<'static, Result<Vec<Turn>, SpeechError>> {
+        Box::pin(async { Err(SpeechError::Internal) })
     }
 
     fn detect_language(

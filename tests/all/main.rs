@@ -41,6 +41,8 @@ mod quality;
 mod realtime;
 /// One test for every defect that got out of its crate.
 mod regression;
+/// Who spoke when: labels, options, known speakers.
+mod speakers;
 /// Keys, and what a tenant can see of another.
 mod tenancy;
 /// Voice activity: what it finds, what is left out for it, and a server without it.

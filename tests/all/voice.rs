@@ -161,6 +161,29 @@ async fn a_server_without_the_library_or_the_model_serves() {
 }
 
 #[tokio::test]
+async fn a_server_without_the_speaker_models_hears_voices_and_refuses_to_tell_them_apart() {
+    let models = models_with(&["tiny.en", "onnxruntime", "silero-vad", "campplus"]);
+    let server = Server::builder()
+        .arg("--models-dir")
+        .arg(models.path().to_str().unwrap())
+        .start();
+    let refused = Upload::wav(&speech().wav()).field("diarize", "true");
+    let detail = refused.transcribe(&server).await.detail(400);
+    assert!(detail.starts_with("Diarization not available"), "{detail}");
+    assert!(detail.contains("make setup"), "{detail}");
+    nothing_is_heard(&server, "noise.wav", wav(&noise(4.0, 3000))).await;
+    let warned = server.log.all().into_iter();
+    let warned: Vec<_> = warned
+        .filter(|line| line.contains("no diarization"))
+        .collect();
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    assert!(
+        warned[0].contains("pyannote-segmentation-3.0"),
+        "{warned:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_library_that_is_none_does_not_keep_a_server_from_serving() {
     let models = models_with(&["tiny.en", "silero-vad"]);
     let (installed, own) = (

@@ -2,6 +2,7 @@
 
 use auricle_guest::audio::{Clip, Hint, decode};
 use auricle_guest::http::{Part, Request};
+use auricle_guest::speakers::KnownSpeaker;
 
 use crate::failure::Failure;
 use crate::options::Asked;
@@ -12,6 +13,46 @@ pub struct Upload {
     pub clip: Clip,
     /// The options of query and form.
     pub asked: Asked,
+    /// Speakers by name and by how they sound.
+    pub known: Vec<KnownSpeaker>,
+}
+
+/// Names of known speakers, and the audio of each, as the form has them: in the same order.
+#[derive(Default)]
+struct Known {
+    names: Vec<String>,
+    voices: Vec<Clip>,
+}
+
+/// Known speakers of one request, and bytes of a name: what the host takes.
+const MAX_KNOWN: usize = 16;
+const MAX_NAME_BYTES: u32 = 256;
+
+impl Known {
+    fn pair(self) -> Result<Vec<KnownSpeaker>, Failure> {
+        let (names, voices) = (self.names.len(), self.voices.len());
+        if names != voices {
+            return Err(Failure::new(
+                400,
+                format!(
+                    "there are {names} known_speaker_names and {voices} known_speaker_references: \
+                     send one audio file for each name, in the same order"
+                ),
+            ));
+        }
+        let pairs = self.names.into_iter().zip(self.voices);
+        Ok(pairs
+            .map(|(name, voice)| KnownSpeaker { name, voice })
+            .collect())
+    }
+
+    fn room(&self) -> Result<(), Failure> {
+        if self.names.len().max(self.voices.len()) < MAX_KNOWN {
+            return Ok(());
+        }
+        let text = format!("there are too many known speakers: send at most {MAX_KNOWN}");
+        Err(Failure::new(400, text))
+    }
 }
 
 /// Reads the whole form.
@@ -19,7 +60,7 @@ pub struct Upload {
 /// Options that are known to be wrong before the file comes are refused before it is decoded.
 pub fn read(request: &Request) -> Result<Upload, Failure> {
     let mut asked = Asked::in_query(request.query());
-    let mut clip = None;
+    let (mut clip, mut known) = (None, Known::default());
     let form = request.form()?;
     while let Some(part) = form.next_part()? {
         match part.name() {
@@ -33,6 +74,14 @@ pub fn read(request: &Request) -> Result<Upload, Failure> {
                 asked.resolve()?;
                 clip = Some(decode_part(&part)?);
             }
+            Some(name) if name.trim_end_matches("[]") == "known_speaker_names" => {
+                known.room()?;
+                known.names.push(part.text(MAX_NAME_BYTES)?);
+            }
+            Some(name) if name.trim_end_matches("[]") == "known_speaker_references" => {
+                known.room()?;
+                known.voices.push(decode_part(&part)?);
+            }
             Some(name) if Asked::knows(&name) => {
                 asked.set(&name, part.text(Asked::max_bytes(&name))?);
             }
@@ -40,7 +89,11 @@ pub fn read(request: &Request) -> Result<Upload, Failure> {
         }
     }
     match clip {
-        Some(clip) => Ok(Upload { clip, asked }),
+        Some(clip) => Ok(Upload {
+            clip,
+            asked,
+            known: known.pair()?,
+        }),
         None => Err(Failure::new(
             400,
             "there is no file: add the audio as form field 'file'",

@@ -13,10 +13,9 @@
 
 mod queue;
 
-use auricle_guest::audio::{RecordError, Recorder, SAMPLE_RATE};
+use auricle_guest::audio::{Clip, RecordError, Recorder, SAMPLE_RATE};
 use auricle_guest::http::{Message, Query, Socket, SocketError};
 use auricle_guest::poll::poll;
-use auricle_guest::transcriber::Options;
 use auricle_guest::websocket::Upgrade;
 use auricle_guest::{config, log};
 use serde::Serialize;
@@ -76,7 +75,8 @@ enum Input {
 
 struct Session<'a> {
     socket: &'a Socket,
-    options: Options,
+    asked: Asked,
+    language: Option<String>,
     chunk_samples: u64,
     recorder: Recorder,
     queue: Queue,
@@ -89,10 +89,17 @@ impl<'a> Session<'a> {
         if path.strip_suffix('/').unwrap_or(&path) != LIVE_PATH {
             return Err(Failure::new(404, "Not Found"));
         }
+        let asked = Asked::in_query(&query);
+        let options = asked.resolve()?;
+        if options.diarize.is_some() {
+            let text = "speakers are not told apart in live audio: leave 'diarize' out";
+            return Err(Failure::new(400, text));
+        }
         let chunk_secs: u64 = setting("live-chunk-secs", 5, 30)?;
         Ok(Self {
             socket,
-            options: Asked::in_query(&query).resolve()?,
+            asked,
+            language: options.language,
             chunk_samples: chunk_secs * u64::from(SAMPLE_RATE),
             recorder: Recorder::new(),
             queue: Queue::new(setting("live-max-pending", 8, 64)? as usize),
@@ -148,9 +155,7 @@ impl<'a> Session<'a> {
     fn hand_over(&mut self) -> Result<(), End> {
         while !self.queue.is_full() && self.recorder.length() >= self.chunk_samples {
             let clip = self.recorder.take(self.chunk_samples);
-            self.queue
-                .start(&clip, &self.options, false)
-                .map_err(End::Failed)?;
+            self.start(&clip, false)?;
         }
         let rest = self.recorder.length();
         if self.input == Input::Open || self.queue.is_full() || rest >= self.chunk_samples {
@@ -158,16 +163,21 @@ impl<'a> Session<'a> {
         }
         if rest > 0 {
             let clip = self.recorder.take(rest);
-            self.queue
-                .start(&clip, &self.options, true)
-                .map_err(End::Failed)?;
+            self.start(&clip, true)?;
         } else if self.input == Input::Flushing {
-            self.queue.push_empty(self.options.language.as_deref());
+            self.queue.push_empty(self.language.as_deref());
         }
         if self.input == Input::Flushing {
             self.input = Input::Open;
         }
         Ok(())
+    }
+
+    fn start(&mut self, clip: &Clip, is_final: bool) -> Result<(), End> {
+        let started = self.asked.resolve();
+        started
+            .and_then(|options| self.queue.start(clip, options, is_final))
+            .map_err(End::Failed)
     }
 
     fn receive(&mut self) -> Result<(), End> {

@@ -4,6 +4,7 @@
 //! ignored, as form libraries do; values that cannot be understood are refused.
 
 use auricle_guest::http::Query;
+use auricle_guest::speakers::SpeakerOptions;
 use auricle_guest::speech::{Task, knows_language};
 use auricle_guest::transcriber::Options;
 
@@ -15,7 +16,7 @@ pub struct Asked {
     values: [Option<String>; NAMES.len()],
 }
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 11] = [
     "language",
     "task",
     "word_timestamps",
@@ -24,6 +25,9 @@ const NAMES: [&str; 8] = [
     "prompt",
     "temperature",
     "beam_size",
+    "num_speakers",
+    "min_speakers",
+    "max_speakers",
 ];
 
 impl Asked {
@@ -81,8 +85,24 @@ impl Asked {
             temperature: self.number("temperature", 0.0, 0.0..=1.0)?,
             beam_size: self.number("beam_size", 1, 1..=8)?,
             word_timestamps: self.flag("word_timestamps")?,
-            diarize: self.flag("diarize")?,
+            diarize: self.speakers()?,
         })
+    }
+
+    /// Who may be speaking; nothing unless speakers are asked for.
+    fn speakers(&self) -> Result<Option<SpeakerOptions>, Failure> {
+        let speakers = SpeakerOptions {
+            num_speakers: self.speaker_number("num_speakers")?,
+            min_speakers: self.speaker_number("min_speakers")?,
+            max_speakers: self.speaker_number("max_speakers")?,
+            known: Vec::new(),
+        };
+        Ok(self.flag("diarize")?.then_some(speakers))
+    }
+
+    fn speaker_number(&self, name: &str) -> Result<Option<u32>, Failure> {
+        let number = self.number(name, 0, 1..=1000)?;
+        Ok((number > 0).then_some(number))
     }
 
     fn language(&self, knows: impl Fn(&str) -> bool) -> Result<Option<String>, Failure> {
@@ -177,17 +197,19 @@ mod tests {
     fn nothing_asked_means_the_defaults() {
         let options = resolve("").unwrap();
         assert!(options.language.is_none() && options.model.is_none());
-        assert!(!options.word_timestamps && !options.diarize);
+        assert!(!options.word_timestamps && options.diarize.is_none());
         assert_eq!((options.temperature, options.beam_size), (0.0, 1));
     }
 
     #[test]
     fn booleans_are_read_in_every_usual_spelling() {
         for yes in ["true", "True", "1", "yes", "ON"] {
-            assert!(resolve(&format!("diarize={yes}")).unwrap().diarize, "{yes}");
+            let options = resolve(&format!("diarize={yes}")).unwrap();
+            assert!(options.diarize.is_some(), "{yes}");
         }
         for no in ["false", "0", "No", "off", ""] {
-            assert!(!resolve(&format!("diarize={no}")).unwrap().diarize, "{no}");
+            let options = resolve(&format!("diarize={no}")).unwrap();
+            assert!(options.diarize.is_none(), "{no}");
         }
     }
 
@@ -198,6 +220,8 @@ mod tests {
             "task=sing",
             "language=klingon",
             "diarize=maybe",
+            "num_speakers=0",
+            "max_speakers=two",
             "temperature=2",
             "temperature=NaN",
             "beam_size=0",

@@ -57,6 +57,9 @@ struct WordBody<'a> {
     start: f64,
     end: f64,
     probability: f64,
+    /// Left out unless speakers were asked for and one is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speaker: Option<&'a str>,
 }
 
 impl<'a> TranscriptBody<'a> {
@@ -107,6 +110,7 @@ fn word(word: &Word) -> WordBody<'_> {
         start: rounded(word.start),
         end: rounded(word.end),
         probability: rounded(f64::from(word.probability)),
+        speaker: word.speaker.as_deref(),
     }
 }
 

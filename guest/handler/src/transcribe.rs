@@ -14,12 +14,16 @@ use crate::render::TranscriptBody;
 pub fn answer(request: &Request) -> Result<Response, Failure> {
     let began = monotonic_clock::now();
     let upload = form::read(request)?;
-    let options = upload.asked.resolve()?;
-    let transcription = transcriber::start(&upload.clip, &options)?;
+    let mut options = upload.asked.resolve()?;
+    if let Some(speakers) = &mut options.diarize {
+        speakers.known = upload.known;
+    }
+    let word_timestamps = options.word_timestamps;
+    let transcription = transcriber::start(&upload.clip, options)?;
     // The host counts a clip against the tenant for as long as there is a handle.
     drop(upload.clip);
     let all = transcriber::collect_all(&transcription)?;
     let took = Duration::from_nanos(monotonic_clock::now().saturating_sub(began));
-    let body = TranscriptBody::new(&all, took, options.word_timestamps);
+    let body = TranscriptBody::new(&all, took, word_timestamps);
     Ok(Response::json(200, &body))
 }

@@ -44,6 +44,7 @@ wit_bindgen::generate!({
         "auricle:speech/types@0.1.0": crate::bindings::auricle::speech::types,
         "auricle:speech/recognition@0.1.0": crate::bindings::auricle::speech::recognition,
         "auricle:speech/voice-activity@0.1.0": crate::bindings::auricle::speech::voice_activity,
+        "auricle:speech/diarization@0.1.0": crate::bindings::auricle::speech::diarization,
         "auricle:http/multipart@0.1.0": crate::bindings::auricle::http::multipart,
         "auricle:http/websocket@0.1.0": crate::bindings::auricle::http::websocket,
         "auricle:pipeline/transcriber@0.1.0": crate::bindings::auricle::pipeline::transcriber,

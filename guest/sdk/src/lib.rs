@@ -6,8 +6,8 @@
 //!
 //! # Layout
 //! - [`chunker`], [`speaker_assigner`], [`handler`] and [`websocket`]: one for each role.
-//! - [`audio`], [`voice`], [`speech`], [`transcriber`]: clips, where somebody speaks in them, what
-//!   recognition yields, the pipeline.
+//! - [`audio`], [`voice`], [`speakers`], [`speech`], [`transcriber`]: clips, where somebody speaks
+//!   in them, who, what recognition yields, the pipeline.
 //! - [`http`]: requests, queries, forms, responses.
 //! - [`config`], [`mod@log`]: the deployment's settings, the operator's log.
 //!
@@ -76,7 +76,7 @@
 //!         let content = part.content().ok_or("the part was read before")?;
 //!         let hint = Hint { file_name: part.file_name(), content_type: part.content_type() };
 //!         let clip = decode(content, &hint).map_err(|e| e.to_string())?;
-//!         let running = transcriber::start(&clip, &Options::default()).map_err(|e| e.to_string())?;
+//!         let running = transcriber::start(&clip, Options::default()).map_err(|e| e.to_string())?;
 //!         let (segments, _) = transcriber::collect(&running).map_err(|e| e.to_string())?;
 //!         return Ok(transcriber::joined_text(&segments));
 //!     }
@@ -127,6 +127,7 @@ pub mod http;
 
 pub mod log;
 pub mod speaker_assigner;
+pub mod speakers;
 pub mod speech;
 pub mod transcriber;
 pub mod voice;

@@ -16,7 +16,7 @@ impl Default for Options {
             temperature: 0.0,
             beam_size: 1,
             word_timestamps: false,
-            diarize: false,
+            diarize: None,
         }
     }
 }

@@ -4,9 +4,15 @@ use std::str::FromStr;
 
 use auricle_guest::speaker_assigner::{Segment, Turn};
 
+use crate::split;
+
 /// A segment that no turn touches goes to a turn at most this many seconds away: the detector of
 /// turns misses short answers, and a speaker further away has nothing to do with it.
 const NEAREST_SECS: f64 = 1.0;
+
+/// Two turns are as near to a word as each other when the difference is at most this: a word's times
+/// are no more exact.
+const SAME_GAP_SECS: f64 = 0.2;
 
 /// How a segment's speaker is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,36 +36,61 @@ impl FromStr for Rule {
 }
 
 /// The segments with speakers; as they are when there are no turns.
-pub fn speakers(mut segments: Vec<Segment>, turns: &[Turn], rule: Rule) -> Vec<Segment> {
+///
+/// By [`Rule::Overlap`] a segment with words is split where the speaker changes.
+pub fn speakers(segments: Vec<Segment>, turns: &[Turn], rule: Rule) -> Vec<Segment> {
     if turns.is_empty() {
         return segments;
     }
-    for segment in &mut segments {
+    let mut assigned = Vec::with_capacity(segments.len());
+    for mut segment in segments {
         let near: Vec<&Turn> = turns
             .iter()
-            .filter(|t| gap(segment, t) <= NEAREST_SECS)
+            .filter(|t| gap(segment.start, segment.end, t) <= NEAREST_SECS)
             .collect();
         let middle = f64::midpoint(segment.start, segment.end);
         let speaker = match rule {
-            Rule::Overlap => most_overlap(segment, &near),
+            Rule::Overlap => most_overlap(&segment, &near),
             Rule::Midpoint => at(middle, &near, None),
         };
-        let speaker = speaker
-            .or_else(|| nearest(segment, &near))
-            .map(str::to_owned);
-        for word in &mut segment.words {
-            let middle = f64::midpoint(word.start, word.end);
-            let said_by = at(middle, &near, speaker.as_deref());
-            word.speaker = said_by.map(str::to_owned).or_else(|| speaker.clone());
+        let speaker = speaker.or_else(|| nearest(segment.start, segment.end, &near));
+        segment.speaker = speaker.map(str::to_owned);
+        words(&mut segment, &near);
+        match rule {
+            Rule::Overlap => assigned.extend(split::at_changes(segment)),
+            Rule::Midpoint => assigned.push(segment),
         }
-        segment.speaker = speaker;
     }
-    segments
+    assigned
 }
 
-/// Seconds between a segment and a turn; 0 or less when they meet.
-fn gap(segment: &Segment, turn: &Turn) -> f64 {
-    (turn.start - segment.end).max(segment.start - turn.end)
+/// Gives each word its speaker. Where several speak, or nobody, the one who spoke before goes on.
+fn words(segment: &mut Segment, near: &[&Turn]) {
+    let mut before = segment.speaker.clone();
+    for (number, word) in segment.words.iter_mut().enumerate() {
+        let middle = f64::midpoint(word.start, word.end);
+        let said_by = at(middle, near, before.as_deref());
+        let said_by = said_by.or_else(|| {
+            // Between two turns: the nearer one, unless the speaker before is as near.
+            let gap_to = |t: &&&Turn| gap(word.start, word.end, t);
+            let closest = near.iter().min_by(|a, b| gap_to(a).total_cmp(&gap_to(b)))?;
+            let limit = gap_to(&closest) + SAME_GAP_SECS;
+            let stays = number > 0
+                && near
+                    .iter()
+                    .any(|t| Some(&t.speaker) == before.as_ref() && gap_to(&t) <= limit);
+            (!stays).then_some(closest.speaker.as_str())
+        });
+        if let Some(said_by) = said_by {
+            before = Some(said_by.to_owned());
+        }
+        word.speaker.clone_from(&before);
+    }
+}
+
+/// Seconds between a stretch and a turn; 0 or less when they meet.
+fn gap(start: f64, end: f64, turn: &Turn) -> f64 {
+    (turn.start - end).max(start - turn.end)
 }
 
 /// The speaker with the most seconds of the segment; of equals, the one who begins first.
@@ -98,10 +129,10 @@ fn at<'a>(time: f64, near: &[&'a Turn], preferred: Option<&str>) -> Option<&'a s
     Some(&other.unwrap_or(first).speaker)
 }
 
-fn nearest<'a>(segment: &Segment, near: &[&'a Turn]) -> Option<&'a str> {
+fn nearest<'a>(start: f64, end: f64, near: &[&'a Turn]) -> Option<&'a str> {
     let nearest = near
         .iter()
-        .min_by(|a, b| gap(segment, a).total_cmp(&gap(segment, b)))?;
+        .min_by(|a, b| gap(start, end, a).total_cmp(&gap(start, end, b)))?;
     Some(&nearest.speaker)
 }
 
@@ -175,12 +206,29 @@ mod tests {
         assert_eq!(far, None);
     }
 
+    fn words_by(segment: Segment, turns: &[Turn], rule: Rule) -> Vec<Option<String>> {
+        let done = speakers(vec![segment], turns, rule);
+        let words = done.into_iter().flat_map(|segment| segment.words);
+        words.map(|word| word.speaker).collect()
+    }
+
     #[test]
-    fn words_get_the_speaker_at_their_middle() {
+    fn words_get_the_speaker_at_their_middle_and_keep_theirs_where_two_speak() {
         let turns = turns(&[("A", 0.0, 2.0), ("B", 2.0, 6.0), ("A", 4.9, 5.2)]);
         let words = [(0.0, 1.0), (2.1, 2.5), (5.0, 5.1), (6.1, 6.3)];
-        let done = speakers(vec![segment(0.0, 6.3, &words)], &turns, Rule::Overlap);
-        let who: Vec<_> = done[0].words.iter().map(|w| w.speaker.as_deref()).collect();
-        assert_eq!(who, [Some("A"), Some("B"), Some("B"), Some("B")]);
+        for rule in [Rule::Overlap, Rule::Midpoint] {
+            let who = words_by(segment(0.0, 6.3, &words), &turns, rule);
+            let who: Vec<_> = who.iter().map(Option::as_deref).collect();
+            assert_eq!(who, [Some("A"), Some("B"), Some("B"), Some("B")]);
+        }
+    }
+
+    #[test]
+    fn a_word_between_two_turns_goes_to_the_nearer_one() {
+        let turns = turns(&[("A", 0.0, 1.0), ("B", 3.0, 4.0)]);
+        let words = [(0.5, 0.8), (1.1, 1.3), (2.4, 2.8), (3.0, 3.4)];
+        let who = words_by(segment(0.5, 3.4, &words), &turns, Rule::Overlap);
+        let who: Vec<_> = who.iter().map(Option::as_deref).collect();
+        assert_eq!(who, [Some("A"), Some("A"), Some("B"), Some("B")]);
     }
 }

@@ -1,13 +1,14 @@
 //! First-party speaker-assigner: gives every segment and word the speaker whose turn it is.
 //!
-//! Owns nothing between calls. It does not split a segment at a change of speaker: the segment gets
-//! one speaker, its words may have another.
+//! Owns nothing between calls.
 //!
 //! # Configuration
-//! - `rule`: `overlap` (default), the speaker who has the most of the segment; or `midpoint`, the
-//!   speaker whose turn holds the segment's middle.
+//! - `rule`: `overlap` (default): each word gets the speaker at its middle, and a segment is split
+//!   where that changes; one without words goes to the speaker who has the most of it. Or
+//!   `midpoint`: the segment stays whole and goes to the speaker whose turn holds its middle.
 
 mod assign;
+mod split;
 
 use auricle_guest::speaker_assigner::{AssignError, Segment, SpeakerAssigner, Turn};
 use auricle_guest::{config, log};

@@ -47,6 +47,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Transcribe files and print or write the transcripts.
     Transcribe(TranscribeArgs),
+    /// Find out who speaks when in files, and print it as RTTM.
+    Diarize(DiarizeArgs),
     /// Manage models.
     #[command(subcommand)]
     Models(ModelsCommand),
@@ -96,6 +98,12 @@ pub struct TranscribeArgs {
     /// Give every word a time.
     #[arg(long)]
     pub word_timestamps: bool,
+    /// Tell the speakers apart.
+    #[arg(long)]
+    pub diarize: bool,
+    /// Who may be speaking.
+    #[command(flatten)]
+    pub speakers: SpeakerArgs,
     /// Text that the model takes as if it had come before: names, spelling.
     #[arg(long)]
     pub prompt: Option<String>,
@@ -114,6 +122,43 @@ pub struct TranscribeArgs {
     /// Show no progress.
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Options of `diarize`.
+#[derive(Debug, Args)]
+pub struct DiarizeArgs {
+    /// Audio files; `-` reads one from standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Who may be speaking.
+    #[command(flatten)]
+    pub speakers: SpeakerArgs,
+}
+
+/// Who may be speaking.
+#[derive(Clone, Debug, Args)]
+pub struct SpeakerArgs {
+    /// Exactly so many speakers.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub num_speakers: Option<u32>,
+    /// At least so many speakers.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub min_speakers: Option<u32>,
+    /// At most so many speakers.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub max_speakers: Option<u32>,
+    /// A speaker's name and some seconds of their speech; may be given several times.
+    #[arg(long = "known-speaker", value_name = "NAME=FILE", value_parser = known_speaker)]
+    pub known: Vec<(String, PathBuf)>,
+}
+
+fn known_speaker(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => {
+            Ok((name.to_owned(), file.into()))
+        }
+        _ => Err("write a name, '=' and an audio file".into()),
+    }
 }
 
 fn temperature(text: &str) -> Result<f32, String> {

@@ -1,6 +1,6 @@
 //! The server put together: the only wiring there is.
 
-mod voice;
+mod graphs;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -75,7 +75,7 @@ impl Node {
             deployments,
             registry: Arc::clone(&registry),
             scheduler: Arc::clone(&scheduler),
-            voice: voice::parts(config, &store),
+            graphs: graphs::parts(config, &store),
             default_model: config.default_model.clone(),
             decode_limits: config.file.audio.decode_limits(),
         });

@@ -1,5 +1,7 @@
 //! What each verb does.
 
+mod audio;
+mod diarize;
 mod models;
 mod serve;
 mod transcribe;
@@ -19,13 +21,14 @@ use crate::logging;
 pub fn run(cli: Cli) -> Result<ExitCode> {
     let default_log = match &cli.command {
         Command::Serve(_) => "info,symphonia=warn",
-        Command::Transcribe(_) | Command::Models(_) => "warn",
+        Command::Transcribe(_) | Command::Diarize(_) | Command::Models(_) => "warn",
     };
     logging::start(&cli.common, default_log)?;
     let config = Config::resolve(&cli.common)?;
     match cli.command {
         Command::Serve(args) => runtime()?.block_on(serve::run(config.serve(&args)?)),
         Command::Transcribe(args) => runtime()?.block_on(transcribe::run(config, args)),
+        Command::Diarize(args) => runtime()?.block_on(diarize::run(config, args)),
         Command::Models(command) => models::run(config, command),
     }
 }

@@ -166,9 +166,9 @@ fn merge_punctuation(groups: Vec<Group>) -> Vec<Group> {
     merged
 }
 
-/// Whether `text` is not empty and part of `marks`.
+/// Whether `text` is not empty and made of `marks`: a token may hold two, as `?"`.
 fn is_one_of(text: &str, marks: &str) -> bool {
-    !text.is_empty() && marks.contains(text)
+    !text.is_empty() && text.chars().all(|mark| marks.contains(mark))
 }
 
 /// Cuts words that swallowed a pause: from the right when the word ends a sentence, else from the
@@ -257,10 +257,10 @@ mod tests {
             token(b"Amer", Some(1.0)),
             token(b"icans", Some(1.4)),
             token(b")", Some(1.5)),
-            token(b"!", Some(1.5)),
+            token(b"!\"", Some(1.5)),
         ];
         let words = words(&tokens, 0.0, 2.0, true);
-        assert_eq!(texts(&words), ["And", "so,", "(Americans)!"]);
+        assert_eq!(texts(&words), ["And", "so,", "(Americans)!\""]);
         assert_eq!((words[1].start, words[1].end), (0.4, 0.7));
         assert_eq!((words[2].start, words[2].end), (0.7, 1.5));
     }

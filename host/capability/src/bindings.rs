@@ -31,6 +31,7 @@ pub mod imports {
         imports: {
             "auricle:audio/decoding.decode": async | trappable,
             "auricle:speech/recognition.detect-language": async | trappable,
+            "auricle:speech/diarization.diarize": async | trappable,
             "auricle:speech/voice-activity.probabilities": async | trappable,
             "auricle:speech/voice-activity.[method]detector.push": async | trappable,
             "auricle:speech/voice-activity.[method]detector.finish": async | trappable,
@@ -90,6 +91,7 @@ pub mod live {
             "auricle:speech/types": super::imports::auricle::speech::types,
             "auricle:speech/recognition": super::imports::auricle::speech::recognition,
             "auricle:speech/voice-activity": super::imports::auricle::speech::voice_activity,
+            "auricle:speech/diarization": super::imports::auricle::speech::diarization,
             "auricle:http/multipart": super::imports::auricle::http::multipart,
             "auricle:http/websocket": super::imports::auricle::http::websocket,
             "auricle:pipeline/transcriber": super::imports::auricle::pipeline::transcriber,

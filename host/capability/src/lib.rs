@@ -18,6 +18,7 @@ mod clips;
 mod configuration;
 mod convert;
 mod decoding;
+mod diarization;
 mod held;
 mod log;
 mod multipart;

@@ -166,6 +166,7 @@ fn link_handler(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     auricle::audio::decoding::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     auricle::audio::recording::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     auricle::speech::recognition::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    auricle::speech::diarization::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     auricle::http::multipart::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     auricle::http::websocket::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     auricle::pipeline::transcriber::add_to_linker::<_, HasSelf<_>>(linker, |state| state)

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use auricle_speech::{
-    Clip, DroppedSegment, Language, LanguageScore, Segment, TenantId, TranscribeOptions,
-    VoiceStream,
+    Clip, DroppedSegment, Language, LanguageScore, Segment, SpeakerOptions, TenantId,
+    TranscribeOptions, Turn, VoiceStream,
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -62,6 +62,14 @@ pub trait Services: Voices {
         clip: Clip,
         options: TranscribeOptions,
     ) -> Result<Events, SpeechError>;
+
+    /// Finds out who speaks when, in order of start. Dropping the future cancels the work.
+    fn diarize(
+        &self,
+        scope: &RequestScope,
+        clip: Clip,
+        options: SpeakerOptions,
+    ) -> BoxFuture<'static, Result<Vec<Turn>, SpeechError>>;
 
     /// Scores all languages on the first 30 s of a clip, best first.
     fn detect_language(

@@ -1,6 +1,6 @@
 //! `auricle:pipeline/transcriber`: a transcription under way, behind a handle.
 
-use auricle_speech::{Clip, DecodeOptions, TranscribeOptions};
+use auricle_speech::{Clip, DecodeOptions, SpeakerOptions, TranscribeOptions};
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
@@ -43,11 +43,18 @@ impl Host for GuestState {
     fn start(
         &mut self,
         clip: Resource<Clip>,
-        options: Options,
+        mut options: Options,
     ) -> wasmtime::Result<Result<Resource<Transcription>, WitSpeechError>> {
         let clip = self.table.get(&clip)?.clone();
         let services = self.services()?;
-        let started = options_from_wit(options)
+        let speakers = match options.diarize.take() {
+            Some(speakers) => match self.speaker_options(speakers)? {
+                Ok(speakers) => Some(speakers),
+                Err(error) => return Ok(Err(error_to_wit(error))),
+            },
+            None => None,
+        };
+        let started = options_from_wit(options, speakers)
             .and_then(|options| services.transcribe(&self.scope, clip.clone(), options));
         match started {
             Ok(events) => {
@@ -89,7 +96,10 @@ impl HostTranscription for GuestState {
     }
 }
 
-fn options_from_wit(options: Options) -> Result<TranscribeOptions, SpeechError> {
+fn options_from_wit(
+    options: Options,
+    diarize: Option<SpeakerOptions>,
+) -> Result<TranscribeOptions, SpeechError> {
     if !(0.0..=1.0).contains(&options.temperature) {
         return Err(SpeechError::InvalidOption(
             "'temperature' must be from 0 to 1".into(),
@@ -115,7 +125,7 @@ fn options_from_wit(options: Options) -> Result<TranscribeOptions, SpeechError> 
             word_timestamps: options.word_timestamps,
             ..DecodeOptions::default()
         },
-        diarize: options.diarize,
+        diarize,
     })
 }
 

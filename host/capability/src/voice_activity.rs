@@ -41,7 +41,7 @@ pub struct Detector {
 
 impl GuestState {
     /// Takes audio out of what the instance may have computed.
-    fn spend_voice(&mut self, samples: u64) -> Result<(), SpeechError> {
+    pub(crate) fn spend_voice(&mut self, samples: u64) -> Result<(), SpeechError> {
         // Even nothing costs a call to the device.
         let left = self
             .voice_left_samples

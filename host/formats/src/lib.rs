@@ -1,4 +1,4 @@
-//! Renders a transcript as text, JSON, SRT or WebVTT.
+//! Renders a transcript as text, JSON, SRT or WebVTT, and turns as RTTM.
 //!
 //! Pure functions from a [`Transcript`] to a string: no input can make them fail or panic, whatever
 //! a component has written into the segments. They compile for WebAssembly as well.
@@ -6,17 +6,35 @@
 //! # Layout
 //! - [`mod@openai`]: `json` and `verbose_json`, field by field as OpenAI's API has them.
 //! - [`subtitle`]: `srt` and `vtt`.
+//! - [`mod@rttm`]: who spoke when.
 
 pub mod openai;
+pub mod rttm;
 pub mod subtitle;
 
-use auricle_speech::Transcript;
+use auricle_speech::{Segment, Transcript};
 
 pub use crate::openai::{json, verbose_json};
+pub use crate::rttm::rttm;
 pub use crate::subtitle::{srt, vtt};
 
-/// The text alone, on one line.
+/// The text alone, on one line; where speakers are known, a line each time another one speaks:
+/// `SPEAKER_00: Hello.`
 #[must_use]
 pub fn text(transcript: &Transcript) -> String {
-    transcript.text()
+    if transcript.speakers.is_empty() {
+        return transcript.text();
+    }
+    let segments = transcript.segments.iter();
+    let spoken: Vec<&Segment> = segments.filter(|s| !s.text.is_empty()).collect();
+    let line = |said: &[&Segment]| {
+        let texts: Vec<&str> = said.iter().map(|s| s.text.as_str()).collect();
+        match said.first().and_then(|s| s.speaker.as_deref()) {
+            Some(speaker) => format!("{speaker}: {}", texts.join(" ")),
+            None => texts.join(" "),
+        }
+    };
+    let of_one_speaker = spoken.chunk_by(|a, b| a.speaker == b.speaker);
+    let lines: Vec<String> = of_one_speaker.map(line).collect();
+    lines.join("\n")
 }

@@ -18,7 +18,7 @@ pub fn json(transcript: &Transcript) -> String {
 /// As OpenAI's server does, `language` is the English name in lower case and the words stand beside
 /// the segments, not inside. `seek`, the frame at which the model's window began, is not known here:
 /// it is the segment's own start, in frames of 10 ms. `x_dropped`, which OpenAI does not have, lists
-/// what was left out; it is there when something was.
+/// what was left out; it is there when something was. So are `speaker` of segments and words.
 #[must_use]
 pub fn verbose_json(transcript: &Transcript, task: Task) -> String {
     let words: Vec<_> = transcript
@@ -29,6 +29,7 @@ pub fn verbose_json(transcript: &Transcript, task: Task) -> String {
             word: &word.word,
             start: rounded(word.start),
             end: rounded(word.end),
+            speaker: word.speaker.as_deref(),
         })
         .collect();
     write(&VerboseBody {
@@ -68,6 +69,8 @@ struct WordBody<'a> {
     word: &'a str,
     start: f64,
     end: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speaker: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -82,6 +85,9 @@ struct SegmentBody<'a> {
     avg_logprob: f64,
     compression_ratio: f64,
     no_speech_prob: f64,
+    /// Who said it; OpenAI does not have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speaker: Option<&'a str>,
 }
 
 impl<'a> SegmentBody<'a> {
@@ -99,6 +105,7 @@ impl<'a> SegmentBody<'a> {
             avg_logprob: widened(segment.avg_logprob),
             compression_ratio: widened(segment.compression_ratio),
             no_speech_prob: widened(segment.no_speech_prob),
+            speaker: segment.speaker.as_deref(),
         }
     }
 }

@@ -11,12 +11,17 @@
 //! - [`deployments`]: which components serve which tenant.
 //! - `transcribe`: the line of a transcription.
 //! - `recognise`: spans to the device and back, in order.
+//! - `out`: what leaves a transcription.
 //! - `guards`: what the model wrote and nobody said.
-//! - `voice`: voice activity of clips and live audio.
+//! - `graphs`: work for the second device; `voice`: voice activity of clips and live audio;
+//!   `speakers`: who spoke when.
 
 pub mod deployments;
+mod graphs;
 mod guards;
+mod out;
 mod recognise;
+mod speakers;
 mod transcribe;
 mod voice;
 
@@ -26,12 +31,14 @@ use std::time::Duration;
 use auricle_audio::DecodeLimits;
 use auricle_capability::{Events, Guests, RequestScope, Services, SpeechError};
 use auricle_inference::{InferenceError, Lease, Registry, Scheduler};
-use auricle_speech::{Clip, LanguageScore, TranscribeOptions};
+use auricle_speech::{Clip, LanguageScore, SpeakerOptions, TranscribeOptions, Turn};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use crate::speakers::Diarizing;
+
 pub use deployments::{Deployments, TenantDeployments};
-pub use voice::VoiceParts;
+pub use graphs::{GraphParts, SpeakerModels};
 
 /// Events that wait for a slow consumer before the pipeline waits for it.
 const QUEUED_EVENTS: usize = 16;
@@ -47,7 +54,7 @@ struct Inner {
     deployments: Arc<Deployments>,
     registry: Arc<Registry>,
     scheduler: Arc<Scheduler>,
-    voice: Option<VoiceParts>,
+    graphs: Option<GraphParts>,
     default_model: String,
     decode_limits: DecodeLimits,
 }
@@ -62,8 +69,8 @@ pub struct PipelineParts {
     pub registry: Arc<Registry>,
     /// The device's queue.
     pub scheduler: Arc<Scheduler>,
-    /// Voice activity, where the server has it.
-    pub voice: Option<VoiceParts>,
+    /// Voice activity and diarization, where the server has ONNX Runtime.
+    pub graphs: Option<GraphParts>,
     /// The model of requests that name none.
     pub default_model: String,
     /// Bounds on audio that is decoded.
@@ -79,7 +86,7 @@ impl Pipeline {
             deployments,
             registry,
             scheduler,
-            voice,
+            graphs,
             default_model,
             decode_limits,
         } = parts;
@@ -88,7 +95,7 @@ impl Pipeline {
             deployments,
             registry,
             scheduler,
-            voice,
+            graphs,
             default_model,
             decode_limits,
         };
@@ -124,10 +131,9 @@ impl Services for Pipeline {
         clip: Clip,
         options: TranscribeOptions,
     ) -> Result<Events, SpeechError> {
-        if options.diarize {
-            return Err(SpeechError::Unavailable(
-                "Diarization not available: this build has no diarizer; leave 'diarize' out".into(),
-            ));
+        if let Some(speakers) = &options.diarize {
+            self.inner.diarizer()?;
+            speakers::check(speakers)?;
         }
         let (sender, receiver) = tokio::sync::mpsc::channel(QUEUED_EVENTS);
         let (pipeline, scope) = (self.clone(), scope.clone());
@@ -140,6 +146,23 @@ impl Services for Pipeline {
             }
         });
         Ok(Events::new(receiver, task))
+    }
+
+    fn diarize(
+        &self,
+        scope: &RequestScope,
+        clip: Clip,
+        options: SpeakerOptions,
+    ) -> BoxFuture<'static, Result<Vec<Turn>, SpeechError>> {
+        let (pipeline, scope) = (self.clone(), scope.clone());
+        async move {
+            pipeline.inner.diarizer()?;
+            speakers::check(&options)?;
+            Diarizing::start(&pipeline, &scope, &clip, options)
+                .turns()
+                .await
+        }
+        .boxed()
     }
 
     fn detect_language(

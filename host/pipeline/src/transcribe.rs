@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use auricle_capability::{Event, RequestScope, SpeechError, Summary};
+use auricle_capability::{Event, RequestScope, SpeechError};
 use auricle_runtime::GuestFailure;
-use auricle_speech::{Clip, DroppedSegment, Language, Segment, Span, TranscribeOptions};
+use auricle_speech::{Clip, DecodeOptions, Language, Span, TranscribeOptions};
 use futures::{StreamExt, pin_mut};
 use tokio::sync::mpsc::Sender;
 
+use crate::out::{Done, Out, Turns};
 use crate::recognise::{detect_language, recognise};
+use crate::speakers::Diarizing;
 use crate::voice::ClipVoices;
 use crate::{Pipeline, guards};
 
-type Events = Sender<Result<Event, SpeechError>>;
+pub(crate) type Events = Sender<Result<Event, SpeechError>>;
 
 /// Transcribes a clip and sends what happens to `events`.
 pub(crate) async fn transcribe(
@@ -29,14 +31,22 @@ pub(crate) async fn transcribe(
         deployments.chunker.current(),
         deployments.assigner.current(),
     );
+    // Segments are split where the speaker changes, which only words' times can tell.
+    let diarizes = options.diarize.is_some();
+    let decode = DecodeOptions {
+        word_timestamps: options.decode.word_timestamps || diarizes,
+        ..options.decode.clone()
+    };
     let lease = inner
-        .lease(options.model.as_deref(), options.decode.word_timestamps)
+        .lease(options.model.as_deref(), decode.word_timestamps)
         .await?;
-    let mut assigner = inner
+    let assigner = inner
         .guests
         .assigner(&assigner, scope)
         .await
         .map_err(failed("speaker-assigner", scope))?;
+    let start = |speakers| Diarizing::start(pipeline, scope, clip, speakers);
+    let diarizing = options.diarize.clone().map(start);
     let spans = match clip.is_empty() {
         true => Vec::new(),
         false => inner
@@ -56,8 +66,16 @@ pub(crate) async fn transcribe(
         (None, None) => Language::ENGLISH,
     };
     send(events, Event::Language(language)).await?;
-    let mut done = Done::new(&spans);
-    let recognised = recognise(inner, scope, &lease, clip, spans, language, &options.decode);
+    let mut out = Out {
+        scope,
+        events,
+        done: Done::new(&spans, diarizes),
+        assigner,
+        keeps_words: options.decode.word_timestamps,
+        turns: Turns::new(diarizing),
+        speakers: Vec::new(),
+    };
+    let recognised = recognise(inner, scope, &lease, clip, spans, language, &decode);
     pin_mut!(recognised);
     while let Some(batch) = recognised.next().await {
         let (span, segments) = batch?;
@@ -66,28 +84,11 @@ pub(crate) async fn transcribe(
             false => voices.own(scope).await,
         };
         let (segments, dropped) = guards::sort(segments, voice.as_deref());
-        if !dropped.is_empty() {
-            send(events, Event::Dropped(done.drop(scope, dropped))).await?;
-        }
-        let segments = assigner
-            .assign(segments, &[])
-            .await
-            .map_err(failed("speaker-assigner", scope))?;
-        if !segments.is_empty() {
-            send(events, Event::Segments(done.number(segments))).await?;
-        }
-        send(events, Event::Progress(done.share(span))).await?;
+        out.drop(dropped).await?;
+        out.segments(segments).await?;
+        out.recognised(span).await?;
     }
-    let duration_secs = clip.span().end_secs();
-    send(
-        events,
-        Event::Finished(Summary {
-            language,
-            speakers: Vec::new(),
-            duration_secs,
-        }),
-    )
-    .await
+    out.finish(language, clip.span().end_secs()).await
 }
 
 /// The model's window from the start of a span: what the language is detected on.
@@ -112,14 +113,17 @@ fn best(scores: &[auricle_speech::LanguageScore]) -> Language {
 }
 
 /// A consumer that is gone ends the transcription; its error is seen by nobody.
-async fn send(events: &Events, event: Event) -> Result<(), SpeechError> {
+pub(crate) async fn send(events: &Events, event: Event) -> Result<(), SpeechError> {
     events
         .send(Ok(event))
         .await
         .map_err(|_| SpeechError::Internal)
 }
 
-fn failed(role: &'static str, scope: &RequestScope) -> impl Fn(GuestFailure) -> SpeechError {
+pub(crate) fn failed(
+    role: &'static str,
+    scope: &RequestScope,
+) -> impl Fn(GuestFailure) -> SpeechError {
     let (tenant, request_id) = (&scope.tenant, &scope.request_id);
     move |failure| match failure {
         GuestFailure::PoolExhausted => SpeechError::Overloaded {
@@ -129,59 +133,5 @@ fn failed(role: &'static str, scope: &RequestScope) -> impl Fn(GuestFailure) -> 
             tracing::warn!(%tenant, %request_id, role, kind = failure.kind(), error = %failure, "a component failed");
             SpeechError::ComponentFailed
         }
-    }
-}
-
-/// How far a transcription is.
-struct Done {
-    total_samples: u64,
-    done_samples: u64,
-    segments: u32,
-    dropped: u32,
-}
-
-impl Done {
-    fn new(spans: &[Span]) -> Self {
-        let total_samples = spans.iter().map(|span| span.len_samples()).sum();
-        Self {
-            total_samples,
-            done_samples: 0,
-            segments: 0,
-            dropped: 0,
-        }
-    }
-
-    /// Numbers segments through the whole transcript.
-    fn number(&mut self, mut segments: Vec<Segment>) -> Vec<Segment> {
-        for segment in &mut segments {
-            segment.id = self.segments;
-            self.segments += 1;
-        }
-        segments
-    }
-
-    /// Numbers what is left out, and tells the operator of it.
-    fn drop(
-        &mut self,
-        scope: &RequestScope,
-        mut dropped: Vec<DroppedSegment>,
-    ) -> Vec<DroppedSegment> {
-        for one in &mut dropped {
-            one.segment.id = self.dropped;
-            self.dropped += 1;
-            let (tenant, request_id, segment) = (&scope.tenant, &scope.request_id, &one.segment);
-            tracing::debug!(
-                %tenant, %request_id, reason = one.reason.as_str(), score = one.score,
-                start = segment.start, end = segment.end, text = segment.text,
-                "segment dropped"
-            );
-        }
-        dropped
-    }
-
-    /// The share that is done with `span`, 0.0..=1.0.
-    fn share(&mut self, span: Span) -> f32 {
-        self.done_samples += span.len_samples();
-        (self.done_samples as f64 / self.total_samples.max(1) as f64) as f32
     }
 }

@@ -6,17 +6,15 @@
 use std::sync::Arc;
 
 use auricle_capability::{RequestScope, SpeechError, Voices};
-use auricle_inference::{GraphJob, GraphRegistry, GraphScheduler, InferenceError, Lease};
 use auricle_speech::{
-    CancelFlag, Clip, GraphEngine, GraphResult, GraphWork, MAX_GRAPH_JOB_SAMPLES, Span,
-    VOICE_FRAME_SAMPLES, VoiceStream,
+    Clip, GraphResult, GraphWork, MAX_GRAPH_JOB_SAMPLES, Span, VOICE_FRAME_SAMPLES, VoiceStream,
 };
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::sync::OnceCell;
 
-use crate::recognise::FULL_QUEUE_PAUSE;
-use crate::{Inner, Pipeline, speech_error};
+use crate::graphs::GraphParts;
+use crate::{Inner, Pipeline};
 
 /// Frames that a piece is begun early: 10 s. The model remembers for long: on 7 minutes of speech 7 of
 /// 13,329 frames then lie on the other side of 0.5 than in a single pass, and 31 are off by more than
@@ -25,79 +23,6 @@ const WARM_FRAMES: u64 = 312;
 
 /// Frames of a piece; with those before it 60 s.
 const PIECE_FRAMES: u64 = MAX_GRAPH_JOB_SAMPLES / VOICE_FRAME_SAMPLES - WARM_FRAMES;
-
-/// What voice activity rests on.
-pub struct VoiceParts {
-    /// Loaded graphs.
-    pub registry: GraphRegistry,
-    /// The device's queue.
-    pub scheduler: Arc<GraphScheduler>,
-    /// The manifest's name of the model.
-    pub model: String,
-}
-
-impl VoiceParts {
-    async fn lease(&self) -> Result<Lease<dyn GraphEngine>, SpeechError> {
-        let lease = self.registry.lease(&self.model, false).await;
-        lease.map_err(speech_error)
-    }
-
-    /// Has the device do a piece of work; `waits` when the queue is full, else that is an error.
-    async fn run(
-        &self,
-        scope: &RequestScope,
-        lease: &Lease<dyn GraphEngine>,
-        work: GraphWork,
-        waits: bool,
-    ) -> Result<GraphResult, SpeechError> {
-        loop {
-            let job = GraphJob {
-                tenant: scope.tenant.clone(),
-                lease: lease.clone(),
-                work: work.clone(),
-                cancel: CancelFlag::new(),
-                deadline: Some(scope.deadline),
-            };
-            match self.scheduler.submit(job) {
-                Ok(pending) => return pending.await.map_err(speech_error),
-                Err(InferenceError::Full { .. } | InferenceError::TenantFull { .. }) if waits => {
-                    if std::time::Instant::now() >= scope.deadline {
-                        return Err(SpeechError::DeadlineExceeded);
-                    }
-                    tokio::time::sleep(FULL_QUEUE_PAUSE).await;
-                }
-                Err(error) => return Err(speech_error(error)),
-            }
-        }
-    }
-
-    async fn probabilities(
-        &self,
-        scope: &RequestScope,
-        clip: &Clip,
-    ) -> Result<Arc<[f32]>, SpeechError> {
-        let lease = self.lease().await?;
-        let in_flight = self.scheduler.stats().workers.saturating_mul(2);
-        let lease = &lease;
-        let pieces = pieces(clip.len_samples()).into_iter().enumerate();
-        let found: Vec<Vec<f32>> = stream::iter(pieces)
-            .map(|(number, span)| async move {
-                let work = GraphWork::Voice {
-                    clip: clip.clone(),
-                    span,
-                    warm_samples: WARM_FRAMES * VOICE_FRAME_SAMPLES,
-                };
-                match self.run(scope, lease, work, number > 0).await? {
-                    GraphResult::Voice(probabilities) => Ok(probabilities),
-                    _ => Err(SpeechError::Internal),
-                }
-            })
-            .buffered(in_flight)
-            .try_collect()
-            .await?;
-        Ok(found.concat().into())
-    }
-}
 
 /// The pieces that a clip of this length is read in; one, when it fits.
 fn pieces(length_samples: u64) -> Vec<Span> {
@@ -115,8 +40,10 @@ fn pieces(length_samples: u64) -> Vec<Span> {
 }
 
 impl Inner {
-    fn voice(&self) -> Result<&VoiceParts, SpeechError> {
-        self.voice.as_ref().ok_or_else(|| {
+    fn voice(&self) -> Result<(&GraphParts, &str), SpeechError> {
+        let graphs = self.graphs.as_ref();
+        let voice = graphs.and_then(|graphs| Some((graphs, graphs.voice.as_deref()?)));
+        voice.ok_or_else(|| {
             SpeechError::Unavailable("this server has no voice activity model".into())
         })
     }
@@ -126,7 +53,25 @@ impl Inner {
         scope: &RequestScope,
         clip: &Clip,
     ) -> Result<Arc<[f32]>, SpeechError> {
-        self.voice()?.probabilities(scope, clip).await
+        let (graphs, model) = self.voice()?;
+        let lease = &graphs.lease(model).await?;
+        let pieces = pieces(clip.len_samples()).into_iter().enumerate();
+        let found: Vec<Vec<f32>> = stream::iter(pieces)
+            .map(|(number, span)| async move {
+                let work = GraphWork::Voice {
+                    clip: clip.clone(),
+                    span,
+                    warm_samples: WARM_FRAMES * VOICE_FRAME_SAMPLES,
+                };
+                match graphs.run(scope, lease, work, number > 0).await? {
+                    GraphResult::Voice(probabilities) => Ok(probabilities),
+                    _ => Err(SpeechError::Internal),
+                }
+            })
+            .buffered(graphs.in_flight())
+            .try_collect()
+            .await?;
+        Ok(found.concat().into())
     }
 }
 
@@ -149,14 +94,14 @@ impl Voices for Pipeline {
     ) -> BoxFuture<'static, Result<(VoiceStream, Vec<f32>), SpeechError>> {
         let (inner, scope) = (Arc::clone(&self.inner), scope.clone());
         async move {
-            let voice = inner.voice()?;
-            let lease = voice.lease().await?;
+            let (graphs, model) = inner.voice()?;
+            let lease = graphs.lease(model).await?;
             let work = GraphWork::VoiceStream {
                 stream,
                 samples,
                 ends,
             };
-            match voice.run(&scope, &lease, work, true).await? {
+            match graphs.run(&scope, &lease, work, true).await? {
                 GraphResult::VoiceStream {
                     stream,
                     probabilities,

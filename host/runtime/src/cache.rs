@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use hmac::{Hmac, KeyInit, Mac};
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -134,21 +135,13 @@ impl ComponentCache {
         let mac = self
             .mac(identity, code)
             .ok_or_else(|| io::Error::other("no key"))?;
-        let temporary = self
-            .dir
-            .join(format!(".{}.{}", identity.file_name(), std::process::id()));
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-            .open(&temporary)?;
+        let mut file = NamedTempFile::new_in(&self.dir)?;
         file.write_all(MAGIC)?;
         file.write_all(&mac.finalize().into_bytes())?;
         file.write_all(code)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
     }
 
     fn mac(&self, identity: &Identity, code: &[u8]) -> Option<Hmac<Sha256>> {
@@ -226,26 +219,20 @@ fn read_or_make_key(path: &Path) -> Result<[u8; KEY_BYTES], CacheError> {
     })
 }
 
-/// Writes a fresh key under another name and links it into place, so that two servers that start at
-/// once agree on one key and neither reads half of it.
+/// Writes a fresh key under another name and moves it into place unless there is one, so that servers
+/// that start at once agree on one key and none reads half of it.
 fn make_key(path: &Path) -> io::Result<()> {
     if path.symlink_metadata().is_ok() {
         return Ok(());
     }
     let mut key = [0u8; KEY_BYTES];
     fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
-    let temporary = path.with_extension(std::process::id().to_string());
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
+    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut file = NamedTempFile::new_in(dir)?;
     file.write_all(&key)?;
-    file.sync_all()?;
-    let linked = fs::hard_link(&temporary, path);
-    fs::remove_file(&temporary)?;
-    linked
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -334,6 +321,20 @@ mod tests {
                 .load(&engine, &Identity::new(&engine, EMPTY_COMPONENT), &path)
                 .is_none()
         );
+    }
+
+    #[test]
+    fn caches_that_are_opened_at_once_in_one_process_agree_on_a_key() {
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("cache");
+            let keys: Vec<_> = std::thread::scope(|scope| {
+                let open = || scope.spawn(|| ComponentCache::open(&path).unwrap().key);
+                let threads: Vec<_> = (0..8).map(|_| open()).collect();
+                threads.into_iter().map(|t| t.join().unwrap()).collect()
+            });
+            assert!(keys.iter().all(|key| *key == keys[0]));
+        }
     }
 
     #[test]

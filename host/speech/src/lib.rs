@@ -27,6 +27,6 @@ pub use graph::{
     VOICE_FRAME_SAMPLES, VoiceStream,
 };
 pub use language::Language;
-pub use options::{DecodeOptions, Task, TranscribeOptions};
+pub use options::{DecodeOptions, KnownVoice, SpeakerOptions, Task, TranscribeOptions};
 pub use tenant::TenantId;
 pub use transcript::{DropReason, DroppedSegment, LanguageScore, Segment, Transcript, Turn, Word};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audio::Clip;
 use crate::language::Language;
 
 /// What to make of the speech.
@@ -44,7 +45,7 @@ impl std::str::FromStr for Task {
 pub struct UnknownTask(pub String);
 
 /// A request for a transcript of one clip.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct TranscribeOptions {
     /// Model name; `None` is the server's default model.
     pub model: Option<String>,
@@ -52,8 +53,30 @@ pub struct TranscribeOptions {
     pub language: Option<Language>,
     /// How to decode.
     pub decode: DecodeOptions,
-    /// Whether to find out who spoke.
-    pub diarize: bool,
+    /// How to find out who spoke; `None` leaves it out.
+    pub diarize: Option<SpeakerOptions>,
+}
+
+/// Who may be speaking in a clip. The default is an unknown number of unknown speakers.
+#[derive(Clone, Debug, Default)]
+pub struct SpeakerOptions {
+    /// Exactly so many speakers, where there are as many different voices; at least 1.
+    pub num_speakers: Option<u32>,
+    /// At least so many, where there are as many different voices; at least 1.
+    pub min_speakers: Option<u32>,
+    /// At most so many; at least 1.
+    pub max_speakers: Option<u32>,
+    /// Voices with names. Who is none of them gets a label like `SPEAKER_00`.
+    pub known: Vec<KnownVoice>,
+}
+
+/// A speaker by name and by how they sound.
+#[derive(Clone, Debug)]
+pub struct KnownVoice {
+    /// The label that this speaker gets.
+    pub name: String,
+    /// The speaker alone, some seconds of speech.
+    pub clip: Clip,
 }
 
 /// How a span is decoded. Plain data: it can cross a process boundary.

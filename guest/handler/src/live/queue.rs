@@ -59,7 +59,7 @@ impl Queue {
 
     /// Starts a piece. A busy server costs this piece its text; an error that is the request's own is
     /// returned.
-    pub fn start(&mut self, clip: &Clip, options: &Options, is_final: bool) -> Result<(), Failure> {
+    pub fn start(&mut self, clip: &Clip, options: Options, is_final: bool) -> Result<(), Failure> {
         let state = match start(clip, options).map_err(Failure::from) {
             Ok(transcription) => State::Running {
                 transcription,

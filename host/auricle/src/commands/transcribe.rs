@@ -1,29 +1,21 @@
 //! `auricle transcribe`: the server's pipeline on files.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use auricle_audio::{DecodeLimits, Hint};
-use auricle_capability::{Event, RequestScope, Services};
-use auricle_speech::{
-    Clip, DecodeOptions, Language, Task, TenantId, TranscribeOptions, Transcript,
-};
+use auricle_audio::DecodeLimits;
+use auricle_capability::{Event, Services};
+use auricle_speech::{Clip, DecodeOptions, Language, Task, TranscribeOptions, Transcript};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{Format, TranscribeArgs};
 use crate::assemble::Node;
+use crate::commands::audio::{clip, exit_code, is_stdin, name, scope, speaker_options};
 use crate::config::Config;
-
-/// The longest that one file may take.
-const FILE_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Exit code when some of several files could not be transcribed.
-const SOME_FAILED: u8 = 3;
 
 /// Transcribes every file; goes on after one that cannot be.
 pub(super) async fn run(mut config: Config, args: TranscribeArgs) -> Result<ExitCode> {
@@ -33,7 +25,7 @@ pub(super) async fn run(mut config: Config, args: TranscribeArgs) -> Result<Exit
     if args.workers.is_some() {
         config.set_workers(args.workers)?;
     }
-    let options = options(&args)?;
+    let mut options = options(&args)?;
     if let Some(dir) = &args.output_dir {
         std::fs::create_dir_all(dir)
             .with_context(|| format!("the directory {} cannot be made", dir.display()))?;
@@ -42,9 +34,12 @@ pub(super) async fn run(mut config: Config, args: TranscribeArgs) -> Result<Exit
     // Held to the end, so that the model is loaded once and before any file's time is taken.
     let _model = node
         .registry
-        .lease(&config.default_model, args.word_timestamps)
+        .lease(&config.default_model, args.word_timestamps || args.diarize)
         .await?;
     let limits = config.file.audio.decode_limits();
+    if args.diarize {
+        options.diarize = Some(speaker_options(&args.speakers, &limits).await?);
+    }
     let mut failed = 0;
     for file in &args.files {
         let outcome = transcribe(&node, file, &options, &limits, &args).await;
@@ -53,11 +48,7 @@ pub(super) async fn run(mut config: Config, args: TranscribeArgs) -> Result<Exit
             failed += 1;
         }
     }
-    Ok(match failed {
-        0 => ExitCode::SUCCESS,
-        all if all == args.files.len() => ExitCode::FAILURE,
-        _ => ExitCode::from(SOME_FAILED),
-    })
+    Ok(exit_code(failed, args.files.len()))
 }
 
 fn options(args: &TranscribeArgs) -> Result<TranscribeOptions> {
@@ -77,7 +68,7 @@ fn options(args: &TranscribeArgs) -> Result<TranscribeOptions> {
             word_timestamps: args.word_timestamps,
             ..DecodeOptions::default()
         },
-        diarize: false,
+        diarize: None,
     })
 }
 
@@ -89,8 +80,7 @@ async fn transcribe(
     args: &TranscribeArgs,
 ) -> Result<()> {
     let began = Instant::now();
-    let (path, limits) = (file.to_owned(), limits.clone());
-    let clip = tokio::task::spawn_blocking(move || decode(&path, &limits)).await??;
+    let clip = clip(file, limits).await?;
     let bar = progress_bar(file, args.quiet);
     let transcript = recognise(node, clip, options.clone(), &bar).await;
     bar.finish_and_clear();
@@ -108,32 +98,13 @@ async fn transcribe(
     )
 }
 
-fn decode(path: &Path, limits: &DecodeLimits) -> Result<Clip> {
-    let never = || false;
-    let reader: Box<dyn Read + Send + Sync> = if is_stdin(path) {
-        Box::new(std::io::stdin())
-    } else {
-        Box::new(File::open(path).context("the file cannot be opened")?)
-    };
-    let file_name = path.file_name().and_then(|name| name.to_str());
-    let hint = Hint {
-        file_name,
-        content_type: None,
-    };
-    Ok(auricle_audio::decode(reader, hint, limits, &never)?)
-}
-
 async fn recognise(
     node: &Node,
     clip: Clip,
     options: TranscribeOptions,
     bar: &ProgressBar,
 ) -> Result<Transcript> {
-    let scope = RequestScope {
-        tenant: TenantId::default_tenant(),
-        request_id: "transcribe".into(),
-        deadline: Instant::now() + FILE_DEADLINE,
-    };
+    let scope = scope("transcribe");
     let mut events = node.pipeline.transcribe(&scope, clip, options)?;
     let (mut segments, mut dropped) = (Vec::new(), Vec::new());
     while let Some(event) = events.next().await {
@@ -196,16 +167,4 @@ fn write(text: &str, file: &Path, args: &TranscribeArgs) -> Result<()> {
     let mut path: PathBuf = dir.join(stem);
     path.add_extension(args.format.extension());
     std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))
-}
-
-fn is_stdin(path: &Path) -> bool {
-    path.as_os_str() == "-"
-}
-
-fn name(path: &Path) -> String {
-    if is_stdin(path) {
-        "standard input".into()
-    } else {
-        path.display().to_string()
-    }
 }
