@@ -29,6 +29,10 @@ const SILENCE_AMPLITUDE: f32 = 1e-4;
 /// Passes over one chunk at most, of which each runs the encoder.
 const MAX_PASSES: usize = 4;
 
+/// Mean log-probability from which a text of a fallback temperature is as good as a first one: half
+/// of Whisper's threshold for a failed decoding.
+const BELIEVED_LOGPROB: f32 = -0.5;
+
 /// How much later than the place where the text stops its words may be.
 const MAX_BELIED_SECS: f64 = 1.0;
 
@@ -115,10 +119,11 @@ impl EngineSession for WhisperSession {
                 .filter(|&stopped| rest::is_worth_a_pass(window, stopped))
                 .or(silent_from.filter(|&from| rest::is_worth_a_doubt(window, from, new.iter())));
             match rest {
-                // A text that had to be drawn at random is no reason to believe in more of it, nor
-                // are timestamps that the words' own times belie.
+                // A text that had to be drawn at random and is doubtful even so is no reason to
+                // believe in more of it, nor are timestamps that the words' own times belie.
                 Some(stopped)
-                    if decoded.attempt.temperature <= options.temperature
+                    if (decoded.attempt.temperature <= options.temperature
+                        || decoded.attempt.avg_logprob >= BELIEVED_LOGPROB)
                         && place.heard <= secs(from + stopped) + MAX_BELIED_SECS =>
                 {
                     from += stopped;
