@@ -55,6 +55,8 @@ pub struct ModelsConfig {
     pub workers: Option<usize>,
     /// Threads that compute voice activity and the like. Default: one per core, at most 16.
     pub graph_workers: Option<usize>,
+    /// ONNX Runtime's shared library, 1.24 or newer. Default: the one that `make setup` installs.
+    pub onnxruntime: Option<PathBuf>,
     /// Seconds after which an unused model other than the default is unloaded. Default 300.
     pub idle_unload_secs: u64,
     /// Seconds after which an idle worker gives its working memory back. Default 10.
@@ -75,6 +77,7 @@ impl Default for ModelsConfig {
             hub_url: None,
             workers: None,
             graph_workers: None,
+            onnxruntime: None,
             idle_unload_secs: 300,
             idle_state_secs: 10,
             memory_mb: 8_192,

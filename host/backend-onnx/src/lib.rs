@@ -18,7 +18,7 @@
 //! - `segmenter`: who speaks when within ten seconds (pyannote segmentation 3.0).
 //! - `embedder`: what a voice sounds like (CAM++). `fbank`: the features it reads.
 //! - `graph`: all of it behind the engine-free traits ([`OnnxLoader`]).
-//! - `error`: [`OnnxError`].
+//! - `gpu`: CUDA, in builds with that feature. `error`: [`OnnxError`].
 //!
 //! # Limits
 //! - What a graph allocates while it runs is bounded by nothing but the graph: only its inputs and
@@ -31,6 +31,8 @@
 mod embedder;
 mod error;
 mod fbank;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod graph;
 mod runtime;
 mod segmenter;

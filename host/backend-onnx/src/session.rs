@@ -233,6 +233,8 @@ fn builder(runtime: &OnnxRuntime) -> ort::Result<SessionBuilder> {
         .with_intra_threads(1)?
         .with_inter_threads(1)?
         .with_log_level(ort::logging::LogLevel::Warning)?;
+    #[cfg(feature = "cuda")]
+    let builder = crate::gpu::on_gpu(builder);
     Ok(builder)
 }
 

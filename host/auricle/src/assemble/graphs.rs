@@ -60,11 +60,14 @@ pub(super) fn parts(config: &Config, store: &Arc<Store>) -> Option<GraphParts> {
 }
 
 fn assemble(config: &Config, store: &Arc<Store>) -> Result<GraphParts> {
-    let library = store.library("onnxruntime").context("ONNX Runtime")?;
+    let library = match &config.file.models.onnxruntime {
+        Some(own) => own.clone(),
+        None => store.library("onnxruntime").context("ONNX Runtime")?.path,
+    };
     let source = StoreGraphs::of(store);
     let has = |name: &str| source.find(name).is_ok();
     let (voice, speakers) = (has(VOICE), has(SEGMENTATION) && has(EMBEDDING));
-    let runtime = OnnxRuntime::load(&library.path)?;
+    let runtime = OnnxRuntime::load(&library)?;
     let registry = GraphRegistry::of_graphs(
         Arc::new(source),
         Arc::new(OnnxLoader::new(runtime)),
