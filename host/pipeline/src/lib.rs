@@ -12,10 +12,12 @@
 //! - `transcribe`: the line of a transcription.
 //! - `recognise`: spans to the device and back, in order.
 //! - `guards`: what the model wrote and nobody said.
+//! - `nn`: graphs for components. `nn/transcript`: a speech model as one.
 //! - `voice`: voice activity of clips and live audio.
 
 pub mod deployments;
 mod guards;
+mod nn;
 mod recognise;
 mod transcribe;
 mod voice;
@@ -31,6 +33,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 pub use deployments::{Deployments, TenantDeployments};
+pub use nn::NnGraphs;
 pub use voice::VoiceParts;
 
 /// Events that wait for a slow consumer before the pipeline waits for it.

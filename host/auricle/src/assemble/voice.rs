@@ -54,7 +54,7 @@ fn assemble(config: &Config, store: &Arc<Store>) -> Result<VoiceParts> {
     source.find(MODEL).context("the voice activity model")?;
     let runtime = OnnxRuntime::load(&library.path)?;
     let registry = GraphRegistry::of_graphs(
-        Arc::new(source),
+        Arc::new(super::nn::OwnGraphs::before(config, source)),
         Arc::new(OnnxLoader::new(runtime)),
         RegistryConfig {
             idle: Some(Duration::from_secs(config.file.models.idle_unload_secs)),
