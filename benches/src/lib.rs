@@ -4,7 +4,7 @@
 //! Owns one runtime with the server's default settings and no cache of compiled components. What is
 //! measured, and against what, stands in `docs/benchmarks/`; `run.sh` runs it all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,6 +59,7 @@ fn revision<P>(component: P) -> Arc<Revision<P>> {
     let parts = RevisionParts {
         digest: String::new(),
         configuration: BTreeMap::new(),
+        graphs: BTreeSet::new(),
         limits: InstanceLimits::default(),
         component,
     };

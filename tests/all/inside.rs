@@ -89,6 +89,7 @@ pub fn component(bytes: &[u8], configuration: &[(&str, &str)]) -> ComponentConfi
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     ComponentConfig {
+        nn: Default::default(),
         path: Some(file(bytes)),
         configuration: pairs.collect(),
         limits: None,

@@ -1,4 +1,4 @@
-//! The guests that tests need: those that misbehave, and the example chunker.
+//! The guests that tests need: those that misbehave, and the examples.
 //!
 //! A test crate has this build script:
 //! ```no_run
@@ -7,7 +7,7 @@
 //! # }
 //! ```
 //! and includes `concat!(env!("OUT_DIR"), "/guests.rs")`, which has a constant with the bytes of
-//! each component: `AURICLE_FIXED_CHUNKER`, `WRONG_WORLD`, `CHUNKER_TABLE` (WebAssembly text) and one
+//! each component: `AURICLE_FIXED_CHUNKER` and the other examples, `WRONG_WORLD`, `CHUNKER_TABLE` (WebAssembly text) and one
 //! for each file of `guest/hostile/misdeeds` (`CHUNKER_SPINS`, `HANDLER_WAITS`, …). What each does,
 //! and which configuration it reads, stands at its head.
 
@@ -17,13 +17,20 @@ use crate::{
     BuildError, BuiltComponent, Examples, GuestBuild, build, encode_wat, finish, write_constants,
 };
 
+/// The packages of the examples.
+const EXAMPLES: &[&str] = &[
+    "auricle-fixed-chunker",
+    "auricle-nn-label-assigner",
+    "auricle-nn-voice-chunker",
+];
+
 /// Builds all test guests and writes `guests.rs`. `workspace` is the guest workspace, relative to the
 /// folder of the package whose build script calls this.
 ///
 /// # Errors
 /// [`BuildError`], whose text says what to do.
 pub fn build_all(workspace: impl AsRef<Path>) -> Result<(), BuildError> {
-    let mut plan = GuestBuild::for_build_script(workspace, &["auricle-fixed-chunker"])?;
+    let mut plan = GuestBuild::for_build_script(workspace, EXAMPLES)?;
     plan.examples = Examples {
         package: "auricle-hostile".to_owned(),
         names: misdeeds(&plan.workspace)?,

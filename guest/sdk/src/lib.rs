@@ -8,6 +8,7 @@
 //! - [`chunker`], [`speaker_assigner`], [`handler`] and [`websocket`]: one for each role.
 //! - [`audio`], [`voice`], [`speakers`], [`speech`], [`transcriber`]: clips, where somebody speaks
 //!   in them, who, what recognition yields, the pipeline.
+//! - [`nn`]: graphs, for a deployment that is granted some.
 //! - [`http`]: requests, queries, forms, responses.
 //! - [`config`], [`mod@log`]: the deployment's settings, the operator's log.
 //!
@@ -126,6 +127,7 @@ pub mod handler;
 pub mod http;
 
 pub mod log;
+pub mod nn;
 pub mod speaker_assigner;
 pub mod speakers;
 pub mod speech;

@@ -1,8 +1,9 @@
 //! The server put together: the only wiring there is.
 
 mod graphs;
+mod nn;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -69,13 +70,16 @@ impl Node {
             roles: Roles::new(&runtime)?,
             runtime,
         });
+        nn::check(config, &store)?;
         let deployments = Arc::new(components.deployments(config)?);
+        let graphs = graphs::parts(config, &store);
+        let granted = nn::graphs(graphs.as_ref(), &registry, &scheduler);
         let pipeline = Pipeline::new(PipelineParts {
-            guests: Guests::new(components.runtime.engine().clone()),
+            guests: Guests::new(components.runtime.engine().clone()).with_graphs(granted),
             deployments,
             registry: Arc::clone(&registry),
             scheduler: Arc::clone(&scheduler),
-            graphs: graphs::parts(config, &store),
+            graphs,
             default_model: config.default_model.clone(),
             decode_limits: config.file.audio.decode_limits(),
         });
@@ -212,6 +216,7 @@ struct Source<'a> {
     path: Option<&'a Path>,
     first_party: &'static [u8],
     configuration: BTreeMap<String, String>,
+    graphs: BTreeSet<String>,
     limits: InstanceLimits,
 }
 
@@ -233,6 +238,7 @@ impl<'a> Source<'a> {
                 .as_ref()
                 .map(|c| c.configuration.clone())
                 .unwrap_or_default(),
+            graphs: component.as_ref().map(|c| c.nn.clone()).unwrap_or_default(),
             limits: own_limits.unwrap_or_else(|| limits.clone()),
         }
     }
@@ -250,7 +256,7 @@ impl<'a> Source<'a> {
             }
             None => self.first_party,
         };
-        let file = ComponentFile::new(bytes);
+        let file = ComponentFile::new(bytes).with_graphs(!self.graphs.is_empty());
         let component = link(&file).with_context(|| match self.path {
             Some(path) => format!("the component {} cannot be used", path.display()),
             None => "a first-party component cannot be used".to_owned(),
@@ -258,6 +264,7 @@ impl<'a> Source<'a> {
         Ok(RevisionParts {
             digest: file.digest(),
             configuration: self.configuration,
+            graphs: self.graphs,
             limits: self.limits,
             component,
         })

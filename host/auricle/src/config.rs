@@ -3,7 +3,7 @@
 //! A key that is not known is an error: a typing mistake must not be a limit that is not there.
 //! Flags win over variables, those over the file, the file over the defaults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,6 +67,18 @@ pub struct ModelsConfig {
     pub max_queued_minutes: u64,
     /// Minutes of audio of one tenant that may wait for the device. Default 120.
     pub max_tenant_queued_minutes: u64,
+    /// Graphs of the operator's own that components may be granted, by name.
+    pub graphs: BTreeMap<String, GraphConfig>,
+}
+
+/// A graph in a file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraphConfig {
+    /// The `.onnx` file; its weights are in it and not beside it.
+    pub path: PathBuf,
+    /// Hexadecimal SHA-256 of the file. Another file is refused when the graph is loaded.
+    pub sha256: String,
 }
 
 impl Default for ModelsConfig {
@@ -83,6 +95,7 @@ impl Default for ModelsConfig {
             memory_mb: 8_192,
             max_queued_minutes: 240,
             max_tenant_queued_minutes: 120,
+            graphs: BTreeMap::new(),
         }
     }
 }
@@ -146,6 +159,10 @@ pub struct ComponentConfig {
     /// What the component reads through `auricle:runtime/configuration`.
     #[serde(default)]
     pub configuration: BTreeMap<String, String>,
+    /// Names of the graphs that it may use through `wasi:nn`: installed models, and those of
+    /// `[models.graphs]`. Without any, a component that imports `wasi:nn` is refused.
+    #[serde(default)]
+    pub nn: BTreeSet<String>,
     /// What one instance may use; those of the role without them.
     #[serde(default)]
     pub limits: Option<InstanceLimits>,

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use auricle_speech::EngineError;
+use auricle_speech::{EngineError, TensorError};
 
 use crate::runtime::MIN_RUNTIME_MINOR;
 
@@ -142,9 +142,15 @@ impl From<OnnxError> for EngineError {
             | OnnxError::ModelUnreadable { .. }
             | OnnxError::WrongDigest { .. }
             | OnnxError::ModelRefused { .. } => Self::Model(error.to_string()),
-            OnnxError::InvalidArgument { .. }
-            | OnnxError::TooLarge { .. }
-            | OnnxError::Failed { .. } => Self::Failed(error.to_string()),
+            OnnxError::InvalidArgument { .. } => Self::InvalidInput(error.to_string()),
+            OnnxError::TooLarge { .. } => Self::TooLarge(error.to_string()),
+            OnnxError::Failed { .. } => Self::Failed(error.to_string()),
         }
+    }
+}
+
+impl From<TensorError> for OnnxError {
+    fn from(error: TensorError) -> Self {
+        Self::invalid("", error.to_string())
     }
 }

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use auricle_speech::{
     CancelFlag, Clip, EngineError, GraphEngine, GraphLoader, GraphResult, GraphSession, GraphWork,
-    ModelFiles, Span, VOICE_FRAME_SAMPLES, VoiceStream,
+    MAX_GRAPH_JOB_SAMPLES, ModelFiles, NamedTensor, Span, VOICE_FRAME_SAMPLES, VoiceStream,
 };
 
 use crate::session::verified;
-use crate::{Embedder, OnnxError, OnnxRuntime, Segmenter, VoiceActivity};
+use crate::{Embedder, OnnxError, OnnxRuntime, OnnxSession, RunLimits, Segmenter, VoiceActivity};
 
 /// Loads graphs with ONNX Runtime.
 #[derive(Clone, Debug)]
@@ -61,17 +61,30 @@ impl GraphEngine for Graph {
             voice: None,
             segmenter: None,
             embedder: None,
+            plain: None,
         }))
     }
 }
 
-/// What has been built of a graph so far; one of the three, unless somebody asks oddly.
+/// What has been built of a graph so far; one of the four, unless a guest computes on a graph that
+/// the server itself uses.
 #[derive(Debug)]
 struct Session {
     graph: Graph,
     voice: Option<VoiceActivity>,
     segmenter: Option<Segmenter>,
     embedder: Option<Embedder>,
+    /// The graph itself, for [`GraphWork::Compute`].
+    plain: Option<OnnxSession>,
+}
+
+/// What one run on plain tensors may take: as many bytes as the longest audio. What it may give is
+/// the engine's own limit, because the graph decides it and not who calls.
+fn compute_limits() -> RunLimits {
+    RunLimits {
+        max_input_bytes: MAX_GRAPH_JOB_SAMPLES * size_of::<f32>() as u64,
+        ..RunLimits::default()
+    }
 }
 
 impl Session {
@@ -161,6 +174,23 @@ impl Session {
     }
 }
 
+impl Session {
+    fn compute(
+        &mut self,
+        inputs: &[NamedTensor],
+        cancel: &CancelFlag,
+    ) -> Result<Vec<NamedTensor>, OnnxError> {
+        if cancel.is_cancelled() {
+            return Err(OnnxError::Cancelled);
+        }
+        let graph = &self.graph;
+        let session = built(&mut self.plain, || {
+            OnnxSession::load(&graph.runtime, &graph.path, &graph.sha256, compute_limits())
+        })?;
+        session.run(inputs)
+    }
+}
+
 impl GraphSession for Session {
     fn run(&mut self, work: &GraphWork, cancel: &CancelFlag) -> Result<GraphResult, EngineError> {
         Ok(match work {
@@ -180,6 +210,7 @@ impl GraphSession for Session {
             GraphWork::Embeddings { clip, voices } => {
                 GraphResult::Embeddings(self.embeddings(clip, voices, cancel)?)
             }
+            GraphWork::Compute { inputs } => GraphResult::Compute(self.compute(inputs, cancel)?),
             _ => {
                 let reason = "this engine does not know the work".to_owned();
                 return Err(EngineError::Failed(reason));

@@ -12,7 +12,6 @@
 //! # Layout
 //! - `runtime`: the library, its version, its environment and its log.
 //! - `session`: a graph checked by digest, and runs on plain tensors with budgets.
-//! - `tensor`: [`Tensor`], whose shape always fits its data.
 //! - `voice`: Silero VAD, whole clips and streams. `voice/spans`: probabilities to spans (no
 //!   engine).
 //! - `segmenter`: who speaks when within ten seconds (pyannote segmentation 3.0).
@@ -22,7 +21,8 @@
 //!
 //! # Limits
 //! - What a graph allocates while it runs is bounded by nothing but the graph: only its inputs and
-//!   outputs are counted. Graphs come from the operator, never from a tenant.
+//!   outputs are counted. Graphs come from the operator, never from a tenant; a tenant's component
+//!   that is granted one gives it inputs of at most 3.84 MB.
 //! - A running graph cannot be stopped. The models here are called in pieces of a few seconds of
 //!   audio, and the caller's flag is read between them.
 //! - Tensors of f16, bf16, bool and text are refused when a graph is loaded.
@@ -37,10 +37,9 @@ mod graph;
 mod runtime;
 mod segmenter;
 mod session;
-mod tensor;
 mod voice;
 
-pub use auricle_speech::VoiceStream;
+pub use auricle_speech::{ElementType, NamedTensor, Tensor, TensorData, VoiceStream};
 pub use embedder::{EMBEDDING_LEN, Embedder, Embedding, MIN_EMBED_SAMPLES};
 pub use error::OnnxError;
 pub use fbank::{FBANK_BINS, Fbank, Features};
@@ -51,6 +50,5 @@ pub use segmenter::{
     SEGMENT_SPEAKERS, SEGMENT_WINDOW_SAMPLES, SegmentWindow, Segmenter,
 };
 pub use session::{OnnxSession, Port, RunLimits};
-pub use tensor::{ElementType, NamedTensor, Tensor, TensorData};
 pub use voice::spans::{SpeechEvent, SpeechFinder, SpeechOptions, speech_spans};
 pub use voice::{VAD_FRAME_SAMPLES, VoiceActivity};

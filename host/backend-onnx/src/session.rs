@@ -13,8 +13,7 @@ use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, Outlet, PrimitiveTensorElementType, TensorElementType, TensorRef};
 use sha2::{Digest, Sha256};
 
-use crate::tensor::{ElementType, NamedTensor, Tensor, TensorData};
-use crate::{OnnxError, OnnxRuntime};
+use crate::{ElementType, NamedTensor, OnnxError, OnnxRuntime, Tensor, TensorData};
 
 /// Largest model file. Protocol buffers end at 2 GiB; no model here has a tenth of that.
 const MAX_MODEL_BYTES: u64 = 1 << 30;

@@ -23,6 +23,8 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use crate::bindings::assigner::SpeakerAssignerRole;
 use crate::bindings::live::exports::auricle::http::websocket_handler::Upgrade;
 use crate::convert::{segment_from_wit, segment_to_wit, span_from_wit, turn_to_wit};
+use crate::nn::NnGrant;
+use crate::nn::services::Graphs;
 use crate::roles::{AssignerComponent, ChunkerComponent, HandlerComponent};
 use crate::services::{RequestScope, Services, Socket, Voices};
 use crate::source::SourceFailure;
@@ -61,13 +63,24 @@ pub struct UpgradeRequest {
 #[derive(Clone)]
 pub struct Guests {
     engine: Engine,
+    graphs: Option<Arc<dyn Graphs>>,
 }
 
 impl Guests {
     /// Calls guests on `engine`, the one they were compiled for.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
-        Self { engine }
+        Self {
+            engine,
+            graphs: None,
+        }
+    }
+
+    /// Lends these graphs to components whose deployments are granted some.
+    #[must_use]
+    pub fn with_graphs(mut self, graphs: Arc<dyn Graphs>) -> Self {
+        self.graphs = Some(graphs);
+        self
     }
 
     /// Has a handler answer an HTTP request.
@@ -206,6 +219,8 @@ impl Guests {
         grants: Grants,
     ) -> Store<GuestState> {
         let configuration = Arc::clone(&revision.configuration);
+        let nn = NnGrant::new(self.graphs.clone(), Arc::clone(&revision.graphs));
+        let grants = grants.with_nn(nn);
         let state = GuestState::new(role, scope.clone(), configuration, &revision.limits, grants);
         new_store(&self.engine, state, &revision.limits)
     }

@@ -1,4 +1,4 @@
-//! What the host holds for one instance: audio behind its handles.
+//! What the host holds for one instance: audio and tensors behind its handles.
 //!
 //! A component's own memory is limited by the runtime; what its handles stand for lies in the host
 //! and would else be a way around that limit. Clips that share one allocation count once. The clip
@@ -27,7 +27,7 @@ struct Held {
 
 /// An instance would have the host hold more than it may.
 #[derive(Debug, thiserror::Error)]
-#[error("more audio held than {limit_bytes} bytes")]
+#[error("more audio and tensors held than {limit_bytes} bytes")]
 pub(crate) struct TooMuchHeld {
     limit_bytes: u64,
 }
@@ -78,8 +78,12 @@ impl HeldAudio {
 
     /// The recorder behind the handle `number` has come to this size.
     pub(crate) fn hold_recorder(&mut self, number: u32, samples: usize) -> Result<(), TooMuchHeld> {
+        self.hold_bytes(number, clip_bytes(samples as u64))
+    }
+
+    /// What is behind the handle `number` takes so many bytes now, shared with nobody.
+    pub(crate) fn hold_bytes(&mut self, number: u32, bytes: u64) -> Result<(), TooMuchHeld> {
         self.release(number);
-        let bytes = clip_bytes(samples as u64);
         self.check(bytes)?;
         self.held_bytes += bytes;
         self.handles.insert(

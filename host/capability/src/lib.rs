@@ -10,6 +10,7 @@
 //! - [`roles`]: components linked and checked against the world of their role.
 //! - [`call`]: one instance per request or session, and how it ends.
 //! - [`state`]: what a store holds.
+//! - [`nn`]: graphs for the components that are granted them.
 //! - the rest: one interface each.
 
 mod bindings;
@@ -22,6 +23,7 @@ mod diarization;
 mod held;
 mod log;
 mod multipart;
+pub mod nn;
 mod recognition;
 mod recording;
 pub mod roles;
@@ -33,6 +35,7 @@ mod voice_activity;
 mod websocket;
 
 pub use call::{Assigner, Guests, RequestBody, ResponseBody, UpgradeRequest};
+pub use nn::services::{GraphError, GraphNames, Graphs, LoadedGraph};
 pub use roles::{AssignerComponent, ChunkerComponent, ComponentFile, HandlerComponent, Roles};
 pub use services::{
     Event, Events, Message, RequestScope, Services, Socket, SocketError, SpeechError, Summary,

@@ -2,7 +2,7 @@
 //!
 //! Linking is the admission check: a component whose imports are not all there, or whose exports are
 //! not those of its role, is refused before anything runs. Each role links only what its world
-//! names.
+//! names, and `wasi:nn` beside it for a deployment that is granted graphs.
 
 use auricle_runtime::{Runtime, RuntimeError};
 use sha2::{Digest, Sha256};
@@ -11,18 +11,30 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::bindings::imports::auricle;
 use crate::bindings::{assigner, chunker, live};
+use crate::nn;
 use crate::state::GuestState;
 
 /// The bytes of a component and their digest.
 pub struct ComponentFile<'a> {
     bytes: &'a [u8],
+    graphs: bool,
 }
 
 impl<'a> ComponentFile<'a> {
     /// Takes the bytes of a `.wasm` file.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes }
+        Self {
+            bytes,
+            graphs: false,
+        }
+    }
+
+    /// Whether its deployment is granted graphs, so that it may import `wasi:nn`.
+    #[must_use]
+    pub fn with_graphs(mut self, granted: bool) -> Self {
+        self.graphs = granted;
+        self
     }
 
     /// Lower-case hexadecimal SHA-256.
@@ -58,9 +70,49 @@ pub struct AssignerComponent(pub(crate) assigner::SpeakerAssignerRolePre<GuestSt
 
 /// Links components into their roles.
 pub struct Roles {
-    handler: Linker<GuestState>,
-    chunker: Linker<GuestState>,
-    assigner: Linker<GuestState>,
+    handler: RoleLinker,
+    chunker: RoleLinker,
+    assigner: RoleLinker,
+}
+
+/// What one role links, without graphs and with them.
+struct RoleLinker {
+    /// The role's name in the configuration.
+    role: &'static str,
+    plain: Linker<GuestState>,
+    with_graphs: Linker<GuestState>,
+}
+
+impl RoleLinker {
+    fn new(role: &'static str, plain: Linker<GuestState>) -> Result<Self, RuntimeError> {
+        let mut with_graphs = plain.clone();
+        nn::link(&mut with_graphs).map_err(RuntimeError::Engine)?;
+        Ok(Self {
+            role,
+            plain,
+            with_graphs,
+        })
+    }
+
+    /// The linker for a component, unless it imports what it is not granted.
+    fn of(
+        &self,
+        component: &Component,
+        file: &ComponentFile<'_>,
+    ) -> Result<&Linker<GuestState>, RuntimeError> {
+        if file.graphs {
+            return Ok(&self.with_graphs);
+        }
+        let wanted = component.component_type();
+        let mut imports = wanted.imports(component.engine());
+        match imports.find(|(name, _)| name.starts_with(nn::IMPORT_PREFIX)) {
+            Some((import, _)) => Err(RuntimeError::NotGranted {
+                role: self.role,
+                import: import.to_owned(),
+            }),
+            None => Ok(&self.plain),
+        }
+    }
 }
 
 impl Roles {
@@ -77,16 +129,16 @@ impl Roles {
             .map_err(RuntimeError::Engine)?;
         link_common(&mut assigner).map_err(RuntimeError::Engine)?;
         Ok(Self {
-            handler,
-            chunker,
-            assigner,
+            handler: RoleLinker::new("handler", handler)?,
+            chunker: RoleLinker::new("chunker", chunker)?,
+            assigner: RoleLinker::new("speaker_assigner", assigner)?,
         })
     }
 
     /// Compiles and links a handler. Blocking.
     ///
     /// # Errors
-    /// As [`Runtime::component`], and [`RuntimeError::WrongWorld`].
+    /// As [`Runtime::component`]; [`RuntimeError::WrongWorld`], [`RuntimeError::NotGranted`].
     pub fn handler(
         &self,
         runtime: &Runtime,
@@ -94,7 +146,11 @@ impl Roles {
     ) -> Result<HandlerComponent, RuntimeError> {
         let component = runtime.component(file.bytes)?;
         let wrong = wrong_world("handler");
-        let linked = self.handler.instantiate_pre(&component).map_err(&wrong)?;
+        let linked = self
+            .handler
+            .of(&component, file)?
+            .instantiate_pre(&component)
+            .map_err(&wrong)?;
         let http = ProxyPre::new(linked.clone()).map_err(&wrong)?;
         Ok(HandlerComponent {
             http,
@@ -113,7 +169,11 @@ impl Roles {
     ) -> Result<ChunkerComponent, RuntimeError> {
         let component: Component = runtime.component(file.bytes)?;
         let wrong = wrong_world("chunker");
-        let linked = self.chunker.instantiate_pre(&component).map_err(&wrong)?;
+        let linked = self
+            .chunker
+            .of(&component, file)?
+            .instantiate_pre(&component)
+            .map_err(&wrong)?;
         Ok(ChunkerComponent(
             chunker::ChunkerRolePre::new(linked).map_err(&wrong)?,
         ))
@@ -130,7 +190,11 @@ impl Roles {
     ) -> Result<AssignerComponent, RuntimeError> {
         let component: Component = runtime.component(file.bytes)?;
         let wrong = wrong_world("speaker-assigner");
-        let linked = self.assigner.instantiate_pre(&component).map_err(&wrong)?;
+        let linked = self
+            .assigner
+            .of(&component, file)?
+            .instantiate_pre(&component)
+            .map_err(&wrong)?;
         Ok(AssignerComponent(
             assigner::SpeakerAssignerRolePre::new(linked).map_err(&wrong)?,
         ))

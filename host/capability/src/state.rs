@@ -9,6 +9,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpVi
 
 use crate::held::HeldAudio;
 use crate::log::LogLines;
+use crate::nn::NnGrant;
 use crate::services::{Configuration, RequestScope, Services, Voices};
 use crate::voice_activity;
 
@@ -32,6 +33,8 @@ pub struct GuestState {
     pub(crate) voices: Option<Arc<dyn Voices>>,
     /// Audio that the instance may still have computed on.
     pub(crate) voice_left_samples: u64,
+    /// Graphs that the deployment is granted.
+    pub(crate) nn: NnGrant,
     limits: LimitState,
     cpu: Arc<CpuMeter>,
     wasi: WasiCtx,
@@ -45,6 +48,7 @@ pub(crate) struct Grants {
     services: Option<Arc<dyn Services>>,
     voices: Option<Arc<dyn Voices>>,
     voice_samples: u64,
+    nn: NnGrant,
 }
 
 impl Grants {
@@ -54,6 +58,7 @@ impl Grants {
             voices: Some(Arc::clone(&services) as Arc<dyn Voices>),
             services: Some(services),
             voice_samples: voice_activity::HANDLER_SAMPLES,
+            nn: NnGrant::default(),
         }
     }
 
@@ -63,7 +68,14 @@ impl Grants {
             services: None,
             voices,
             voice_samples: voice_activity::chunker_samples(clip_samples),
+            nn: NnGrant::default(),
         }
+    }
+
+    /// Graphs of the deployment's beside that.
+    pub(crate) fn with_nn(mut self, nn: NnGrant) -> Self {
+        self.nn = nn;
+        self
     }
 }
 
@@ -97,6 +109,7 @@ impl GuestState {
             services: grants.services,
             voices: grants.voices,
             voice_left_samples: grants.voice_samples,
+            nn: grants.nn,
             limits: LimitState::new(limits.clone()),
             cpu: Arc::new(CpuMeter::new()),
             wasi,

@@ -13,12 +13,14 @@
 //! - `recognise`: spans to the device and back, in order.
 //! - `out`: what leaves a transcription.
 //! - `guards`: what the model wrote and nobody said.
+//! - `nn`: graphs for components. `nn/transcript`: a speech model as one.
 //! - `graphs`: work for the second device; `voice`: voice activity of clips and live audio;
 //!   `speakers`: who spoke when.
 
 pub mod deployments;
 mod graphs;
 mod guards;
+mod nn;
 mod out;
 mod recognise;
 mod speakers;
@@ -39,6 +41,7 @@ use crate::speakers::Diarizing;
 
 pub use deployments::{Deployments, TenantDeployments};
 pub use graphs::{GraphParts, SpeakerModels};
+pub use nn::NnGraphs;
 
 /// Events that wait for a slow consumer before the pipeline waits for it.
 const QUEUED_EVENTS: usize = 16;

@@ -4,7 +4,7 @@
 //! a pointer, no request waits for it, and none sees parts of two revisions. The old revision is
 //! freed with the last request that holds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::Mutex;
 
@@ -21,6 +21,8 @@ pub struct Revision<P> {
     pub digest: String,
     /// What the component reads through `auricle:runtime/configuration`.
     pub configuration: Arc<BTreeMap<String, String>>,
+    /// Names of the graphs that it may use through `wasi:nn`.
+    pub graphs: Arc<BTreeSet<String>>,
     /// What one instance may use.
     pub limits: InstanceLimits,
     /// The component, linked and checked against its world.
@@ -34,6 +36,8 @@ pub struct RevisionParts<P> {
     pub digest: String,
     /// See [`Revision::configuration`].
     pub configuration: BTreeMap<String, String>,
+    /// See [`Revision::graphs`].
+    pub graphs: BTreeSet<String>,
     /// See [`Revision::limits`].
     pub limits: InstanceLimits,
     /// See [`Revision::component`].
@@ -83,6 +87,7 @@ impl<P> RevisionParts<P> {
             number,
             digest: self.digest,
             configuration: Arc::new(self.configuration),
+            graphs: Arc::new(self.graphs),
             limits: self.limits,
             component: self.component,
         }
@@ -98,6 +103,7 @@ mod tests {
         RevisionParts {
             digest: String::new(),
             configuration: BTreeMap::new(),
+            graphs: BTreeSet::new(),
             limits: InstanceLimits::default(),
             component,
         }

@@ -87,6 +87,17 @@ pub enum RuntimeError {
         /// What is missing or too much.
         detail: String,
     },
+    /// The component imports what its deployment is not granted.
+    #[error(
+        "the component imports {import}, which is not granted: name the graphs that it may use as \
+         `nn = [...]` in [tenants.NAME.{role}] of the configuration"
+    )]
+    NotGranted {
+        /// The role it was offered for, as the configuration names it.
+        role: &'static str,
+        /// The interface.
+        import: String,
+    },
 }
 
 /// The engine, its epoch clock and the cache of compiled components.

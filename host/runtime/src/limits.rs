@@ -30,7 +30,7 @@ pub struct InstanceLimits {
     pub handles: usize,
     /// Things that the host holds for the component at once: clips, streams, pollables. Default 256.
     pub host_resources: usize,
-    /// Bytes of audio that the host holds for the component at once: clips, recordings. Default
+    /// Bytes that the host holds for the component at once: clips, recordings, tensors. Default
     /// 1 GiB, a clip of 4 h 39 min.
     pub host_bytes: u64,
     /// Bytes that one call may carry from the guest to the host. Default 8 MiB.

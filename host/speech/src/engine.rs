@@ -113,6 +113,14 @@ pub enum EngineError {
     /// The caller no longer wants the result.
     #[error("the computation was cancelled")]
     Cancelled,
+    /// The caller gave something that the model cannot take; nothing ran. The text says what, names
+    /// no path, and may be shown to the caller.
+    #[error("{0}")]
+    InvalidInput(String),
+    /// What the caller gave, or what would come of it, is over a limit. The text names the limit and
+    /// may be shown to the caller.
+    #[error("{0}")]
+    TooLarge(String),
     /// The engine failed; the text is for the operator.
     #[error("the engine failed: {0}")]
     Failed(String),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::audio::{Clip, SAMPLE_RATE, Span};
 use crate::engine::{CancelFlag, EngineError, ModelFiles};
+use crate::tensor::NamedTensor;
 
 /// Samples of a frame of voice activity: 32 ms, fixed by the model (Silero VAD at 16 kHz).
 pub const VOICE_FRAME_SAMPLES: u64 = 512;
@@ -62,10 +63,15 @@ pub enum GraphWork {
         /// The parts, joined, in which each voice alone is heard; equally long together.
         voices: Vec<Vec<Span>>,
     },
+    /// One run of the graph on plain tensors, whatever it is for.
+    Compute {
+        /// All inputs of the graph, in any order.
+        inputs: Arc<[NamedTensor]>,
+    },
 }
 
 impl GraphWork {
-    /// Samples of audio that it is about.
+    /// Samples of audio that it is about; plain tensors are not known to be audio.
     #[must_use]
     pub fn audio_samples(&self) -> u64 {
         let sum = |spans: &[Span]| spans.iter().map(|span| span.len_samples()).sum::<u64>();
@@ -76,8 +82,28 @@ impl GraphWork {
             Self::VoiceStream { samples, .. } => samples.len() as u64,
             Self::Speakers { windows, .. } => sum(windows),
             Self::Embeddings { voices, .. } => voices.iter().map(|voice| sum(voice)).sum(),
+            Self::Compute { .. } => 0,
         }
     }
+
+    /// What it counts for in the queue, at most [`MAX_GRAPH_JOB_SAMPLES`]: its audio, and as much for
+    /// plain tensors as for audio of as many bytes.
+    #[must_use]
+    pub fn cost_samples(&self) -> u64 {
+        match self {
+            Self::Compute { inputs } => tensor_samples(inputs),
+            audio => audio.audio_samples(),
+        }
+    }
+}
+
+/// What tensors count for in the queue: a sample for every four bytes.
+#[must_use]
+pub fn tensor_samples(tensors: &[NamedTensor]) -> u64 {
+    let bytes = tensors.iter().fold(0_u64, |sum, named| {
+        sum.saturating_add(named.tensor.size_bytes())
+    });
+    bytes.div_ceil(size_of::<f32>() as u64)
 }
 
 /// What was computed.
@@ -99,6 +125,8 @@ pub enum GraphResult {
     Speakers(Vec<Vec<f32>>),
     /// For [`GraphWork::Embeddings`]: numbers of length 1 together.
     Embeddings(Vec<Vec<f32>>),
+    /// For [`GraphWork::Compute`]: all outputs, in the graph's order.
+    Compute(Vec<NamedTensor>),
 }
 
 /// Loads graphs. Blocking: call it on a thread that may wait.
@@ -128,6 +156,7 @@ pub trait GraphSession {
     ///
     /// # Errors
     /// [`EngineError::Cancelled`] within some 0.3 s after `cancel` is set; [`EngineError::Model`]
-    /// when the graph is not one for this work; [`EngineError::Failed`].
+    /// when the graph is not one for this work; [`EngineError::InvalidInput`] and
+    /// [`EngineError::TooLarge`] for tensors that the graph does not take; [`EngineError::Failed`].
     fn run(&mut self, work: &GraphWork, cancel: &CancelFlag) -> Result<GraphResult, EngineError>;
 }

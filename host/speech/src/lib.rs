@@ -10,6 +10,7 @@
 //! - [`options`]: what a caller asks of a transcription.
 //! - [`engine`]: the traits behind which an engine lives.
 //! - [`graph`]: the traits of the second engine.
+//! - [`tensor`]: what goes into a graph and comes out of it, as plain data.
 //! - [`tenant`]: the tenant's name.
 
 pub mod audio;
@@ -18,15 +19,17 @@ pub mod graph;
 pub mod language;
 pub mod options;
 pub mod tenant;
+pub mod tensor;
 pub mod transcript;
 
 pub use audio::{Clip, MAX_CHUNK_SAMPLES, SAMPLE_RATE, Span};
 pub use engine::{CancelFlag, Engine, EngineError, EngineLoader, EngineSession, ModelFiles};
 pub use graph::{
     GraphEngine, GraphLoader, GraphResult, GraphSession, GraphWork, MAX_GRAPH_JOB_SAMPLES,
-    VOICE_FRAME_SAMPLES, VoiceStream,
+    VOICE_FRAME_SAMPLES, VoiceStream, tensor_samples,
 };
 pub use language::Language;
 pub use options::{DecodeOptions, KnownVoice, SpeakerOptions, Task, TranscribeOptions};
 pub use tenant::TenantId;
+pub use tensor::{ElementType, NamedTensor, Tensor, TensorData, TensorError};
 pub use transcript::{DropReason, DroppedSegment, LanguageScore, Segment, Transcript, Turn, Word};

@@ -69,7 +69,7 @@ fn assemble(config: &Config, store: &Arc<Store>) -> Result<GraphParts> {
     let (voice, speakers) = (has(VOICE), has(SEGMENTATION) && has(EMBEDDING));
     let runtime = OnnxRuntime::load(&library)?;
     let registry = GraphRegistry::of_graphs(
-        Arc::new(source),
+        Arc::new(super::nn::OwnGraphs::before(config, source)),
         Arc::new(OnnxLoader::new(runtime)),
         RegistryConfig {
             idle: Some(Duration::from_secs(config.file.models.idle_unload_secs)),

@@ -1,7 +1,10 @@
 //! Runs of tiny graphs, with what fits and with what does not.
 
 use auricle_backend_onnx::{
-    ElementType, NamedTensor, OnnxError, OnnxSession, RunLimits, Tensor, TensorData,
+    ElementType, NamedTensor, OnnxError, OnnxLoader, OnnxSession, RunLimits, Tensor, TensorData,
+};
+use auricle_speech::{
+    CancelFlag, EngineError, GraphLoader, GraphResult, GraphSession, GraphWork, ModelFiles,
 };
 
 use crate::support::runtime;
@@ -222,4 +225,55 @@ fn sessions_of_one_runtime_work_on_threads_of_their_own() {
             });
         }
     });
+}
+
+/// A session as the device opens it, on a graph in this file.
+fn behind_the_traits(file: &File) -> Option<Box<dyn GraphSession>> {
+    let files = ModelFiles {
+        name: "tiny".into(),
+        path: file.path.clone(),
+        sha256: file.sha256.clone(),
+        word_timestamps: false,
+    };
+    let engine = OnnxLoader::new(runtime()?).load(&files).unwrap();
+    Some(engine.open_session().unwrap())
+}
+
+#[test]
+fn work_on_plain_tensors_tells_the_callers_mistakes_from_the_engines() {
+    let file = File::new(&tiny::product());
+    let Some(mut session) = behind_the_traits(&file) else {
+        return;
+    };
+    let mut run = |inputs: Vec<NamedTensor>| {
+        let inputs = inputs.into();
+        session.run(&GraphWork::Compute { inputs }, &CancelFlag::new())
+    };
+    for (what, inputs) in misfits() {
+        let refused = run(inputs);
+        let Err(EngineError::InvalidInput(text)) = refused else {
+            panic!("{what}: {refused:?}");
+        };
+        assert!(!text.contains(file.path.to_str().unwrap()), "{text}");
+    }
+    // 60 s of audio as f32, and a row more.
+    let refused = run(vec![floats("x", &[320_001, 3])]);
+    assert!(matches!(refused, Err(EngineError::TooLarge(_))));
+    let GraphResult::Compute(outputs) = run(vec![floats("x", &[320_000, 3])]).unwrap() else {
+        panic!("another result");
+    };
+    assert_eq!(outputs[0].tensor.shape(), [320_000, 2]);
+}
+
+#[test]
+fn work_on_plain_tensors_that_is_cancelled_does_not_begin() {
+    let file = File::new(&tiny::product());
+    let Some(mut session) = behind_the_traits(&file) else {
+        return;
+    };
+    let cancel = CancelFlag::new();
+    cancel.cancel();
+    let inputs = vec![floats("x", &[1, 3])].into();
+    let result = session.run(&GraphWork::Compute { inputs }, &cancel);
+    assert!(matches!(result, Err(EngineError::Cancelled)));
 }

@@ -16,7 +16,7 @@ use crate::registry::Lease;
 /// activity.
 const MIN_COST_SAMPLES: u64 = SAMPLE_RATE as u64 / 10;
 
-/// One run of a graph, on at most 60 s of audio ([`MAX_GRAPH_JOB_SAMPLES`]).
+/// One run of a graph, on at most 60 s of audio or as many bytes ([`MAX_GRAPH_JOB_SAMPLES`]).
 #[derive(Debug)]
 pub struct GraphJob {
     /// Who pays.
@@ -41,7 +41,7 @@ impl Job for GraphJob {
     }
 
     fn cost_samples(&self) -> u64 {
-        self.work.audio_samples().max(MIN_COST_SAMPLES)
+        self.work.cost_samples().max(MIN_COST_SAMPLES)
     }
 
     fn audio_samples(&self) -> u64 {
@@ -65,10 +65,10 @@ impl Job for GraphJob {
     }
 
     fn run(&self, session: &mut Self::Session) -> Result<GraphResult, InferenceError> {
-        let samples = self.work.audio_samples();
+        let samples = self.work.cost_samples();
         if samples > MAX_GRAPH_JOB_SAMPLES {
             let reason = format!("a job of {samples} samples, over {MAX_GRAPH_JOB_SAMPLES}");
-            return Err(EngineError::Failed(reason).into());
+            return Err(EngineError::TooLarge(reason).into());
         }
         Ok(session.run(&self.work, &self.cancel)?)
     }

@@ -4,10 +4,14 @@
 //! may rely on that. Nothing here names the engine: a tensor may come from a guest or another
 //! process.
 
-use crate::OnnxError;
+/// A shape that does not fit its data. The text says which rule is broken, and may be shown to
+/// whoever gave the tensor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TensorError(String);
 
 /// Dimensions that a tensor may have; real graphs have five at most.
-pub(crate) const MAX_RANK: usize = 8;
+pub const MAX_RANK: usize = 8;
 
 /// What a tensor's numbers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,18 +111,15 @@ impl Tensor {
     /// Takes over numbers in row-major order. An empty `shape` is a single number.
     ///
     /// # Errors
-    /// [`OnnxError::InvalidArgument`] when the shape has more than 8 dimensions, more elements than
+    /// [`TensorError`] when the shape has more than 8 dimensions, more elements than
     /// 64 bits can count, or another number of elements than there is data.
-    pub fn new(shape: Vec<u64>, data: TensorData) -> Result<Self, OnnxError> {
+    pub fn new(shape: Vec<u64>, data: TensorData) -> Result<Self, TensorError> {
         let elements = elements(&shape)?;
         if elements != data.len() {
-            return Err(OnnxError::invalid(
-                "",
-                format!(
-                    "shape {shape:?} has {elements} elements and the data has {}",
-                    data.len()
-                ),
-            ));
+            return Err(TensorError(format!(
+                "shape {shape:?} has {elements} elements and the data has {}",
+                data.len()
+            )));
         }
         Ok(Self { shape, data })
     }
@@ -127,7 +128,7 @@ impl Tensor {
     ///
     /// # Errors
     /// As [`Tensor::new`].
-    pub fn f32(shape: Vec<u64>, data: Vec<f32>) -> Result<Self, OnnxError> {
+    pub fn f32(shape: Vec<u64>, data: Vec<f32>) -> Result<Self, TensorError> {
         Self::new(shape, TensorData::F32(data))
     }
 
@@ -139,16 +140,13 @@ impl Tensor {
         element_type: ElementType,
         shape: &[u64],
         bytes: &[u8],
-    ) -> Result<Self, OnnxError> {
+    ) -> Result<Self, TensorError> {
         let expected = elements(shape)?.checked_mul(element_type.size_bytes());
         if expected != Some(bytes.len() as u64) {
-            return Err(OnnxError::invalid(
-                "",
-                format!(
-                    "shape {shape:?} of {element_type} does not take {} bytes",
-                    bytes.len()
-                ),
-            ));
+            return Err(TensorError(format!(
+                "shape {shape:?} of {element_type} does not take {} bytes",
+                bytes.len()
+            )));
         }
         let data = match element_type {
             ElementType::F32 => TensorData::F32(read(bytes, f32::from_le_bytes)),
@@ -228,8 +226,8 @@ impl NamedTensor {
     }
 }
 
-fn elements(shape: &[u64]) -> Result<u64, OnnxError> {
-    let refuse = |reason: &str| Err(OnnxError::invalid("", format!("shape {shape:?} {reason}")));
+fn elements(shape: &[u64]) -> Result<u64, TensorError> {
+    let refuse = |reason: &str| Err(TensorError(format!("shape {shape:?} {reason}")));
     if shape.len() > MAX_RANK {
         return refuse("has more than 8 dimensions");
     }
