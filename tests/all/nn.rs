@@ -19,7 +19,7 @@ use graph::File;
 
 /// Grants of the tenant whose handler tries everything: what is there, and what cannot be loaded.
 /// 32 MB of tensors and other things may be held.
-const INFERS: &str = "nn = ['silero-vad', 'tiny.en', 'product', 'forged', 'garbage', 'gone']\n\
+const INFERS: &str = "nn = ['silero-vad', 'pyannote-segmentation-3.0', 'campplus', 'tiny.en', 'product', 'forged', 'garbage', 'gone']\n\
                       limits = { host_bytes = 33554432 }";
 
 /// Which tables there are of `[models.graphs]`: `y = x W + b`, three numbers to two.
@@ -187,6 +187,18 @@ async fn a_component_computes_on_a_graph_of_the_operators_own() {
 async fn a_component_that_names_a_graph_it_may_not_use_fails_its_request_alone() {
     let answer = transcribe_at(&lab().address, "misled", speech().wav()).await;
     answer.detail(502);
+}
+
+/// Ten seconds are 589 frames of seven classes; a second of features is a voice of 192 numbers.
+#[tokio::test]
+async fn the_speaker_models_are_graphs_too() {
+    for (graph, shape, numbers) in [
+        ("pyannote-segmentation-3.0", "1,1,160000", 589 * 7),
+        ("campplus", "1,100,80", 192),
+    ] {
+        let said = infers(&format!("case=zeros&graph={graph}&shape={shape}")).await;
+        assert_eq!(said, numbers.to_string(), "{graph}");
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! - `case=tensors&graph=NAME`: inputs of many kinds for a graph of `x` [any, 3], a line for each.
 //! - `case=many&graph=NAME`: tensors without end, until the host holds no more.
 //! - `case=loop&graph=NAME&times=N`: that many runs of voice activity on nearly as much as one takes.
+//! - `case=zeros&graph=NAME&shape=A,B,C`: how many numbers come of that many zeros for the input `x`.
 //! - `case=speech&graph=NAME`: the form's file through a speech model.
 
 use auricle_guest::audio::{Hint, SAMPLE_RATE, Span, decode};
@@ -49,9 +50,18 @@ fn answer(request: &Request) -> Result<String, NnError> {
             }
             Ok("ok".to_owned())
         }
+        "zeros" => zeros(request, &Graph::load(name)?),
         "speech" => speech(request, &Graph::load(name)?),
         other => Ok(format!("no case {other}")),
     }
+}
+
+fn zeros(request: &Request, graph: &Graph) -> Result<String, NnError> {
+    let shape = request.query().get("shape").unwrap_or_default().split(',');
+    let shape: Vec<u32> = shape.filter_map(|size| size.parse().ok()).collect();
+    let numbers = vec![0.0; shape.iter().product::<u32>() as usize];
+    let outputs = graph.compute(vec![("x", f32s(&shape, &numbers))])?;
+    Ok(outputs.f32s_at(0)?.len().to_string())
 }
 
 /// Keeps a device busy for some 0.1 s.

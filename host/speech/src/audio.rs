@@ -16,7 +16,8 @@ pub const MAX_CHUNK_SAMPLES: u64 = 30 * SAMPLE_RATE as u64;
 /// Cheap to clone: clones share one allocation. May be empty (a file without samples).
 #[derive(Clone)]
 pub struct Clip {
-    samples: Arc<[f32]>,
+    // Not `Arc<[f32]>`: to make one of a vector copies it, 1 GB for four hours.
+    samples: Arc<Vec<f32>>,
 }
 
 impl Clip {
@@ -33,8 +34,9 @@ impl Clip {
                 0.0
             };
         }
+        samples.shrink_to_fit();
         Self {
-            samples: samples.into(),
+            samples: Arc::new(samples),
         }
     }
 
