@@ -212,10 +212,8 @@ async fn the_bytes_of_a_graph_are_refused_with_what_to_do() {
 async fn a_name_that_is_not_granted_and_one_that_is_nowhere_have_one_answer() {
     let nowhere = infers("case=name&graph=no-such-graph").await;
     assert!(nowhere.starts_with("not-found: "), "{nowhere}");
-    // A graph of the server's, another tenant's own, a speech model, and what may be mistaken for
-    // one that is granted.
+    // Another tenant's own graph, a speech model, and what may be mistaken for one that is granted.
     for name in [
-        "campplus",
         "late",
         "base",
         "",
