@@ -21,8 +21,8 @@ use tokio::task::JoinHandle;
 use crate::graphs::{GraphParts, SpeakerModels};
 use crate::{Inner, Pipeline};
 
-/// Windows of one piece of work: 20 s of audio, some 0.15 s of one core. Four (and five voices) are no
-/// faster and keep 100 MB more in each thread.
+/// Windows of one piece of work: 20 s of audio, some 0.15 s of one core. Four (and five voices) are
+/// no faster and keep 100 MB more in each thread.
 const BATCH_WINDOWS: usize = 2;
 
 /// Voices of one piece of work: at most 8 s of audio.
