@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use auricle_formats::{SubtitleOptionError, SubtitleOptions};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// A self-hosted speech-to-text server.
@@ -95,6 +96,9 @@ pub struct TranscribeArgs {
     /// Form of the transcript.
     #[arg(long, short, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// What subtitles look like.
+    #[command(flatten)]
+    pub subtitles: SubtitleArgs,
     /// Give every word a time.
     #[arg(long)]
     pub word_timestamps: bool,
@@ -122,6 +126,37 @@ pub struct TranscribeArgs {
     /// Show no progress.
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// What subtitles (`srt`, `vtt`) look like.
+#[derive(Clone, Debug, Args)]
+pub struct SubtitleArgs {
+    /// Columns of a line of subtitles, 10 to 200. Default: 42.
+    #[arg(long, value_name = "N")]
+    pub max_line_width: Option<usize>,
+    /// Lines of a subtitle, 1 to 10. Default: 2.
+    #[arg(long, value_name = "N")]
+    pub max_line_count: Option<usize>,
+    /// Words of a line of subtitles, 1 to 200. Default: no limit.
+    #[arg(long, value_name = "N")]
+    pub max_words_per_line: Option<usize>,
+}
+
+impl SubtitleArgs {
+    /// The options, when each is within its range.
+    ///
+    /// # Errors
+    /// Names the first that is not.
+    pub fn options(&self) -> Result<SubtitleOptions, SubtitleOptionError> {
+        let usual = SubtitleOptions::default();
+        SubtitleOptions {
+            max_line_width: self.max_line_width.unwrap_or(usual.max_line_width),
+            max_line_count: self.max_line_count.unwrap_or(usual.max_line_count),
+            max_words_per_line: self.max_words_per_line,
+            ..usual
+        }
+        .checked()
+    }
 }
 
 /// Options of `diarize`.
@@ -185,6 +220,12 @@ pub enum Format {
 }
 
 impl Format {
+    /// Whether words must have times for it.
+    #[must_use]
+    pub fn is_subtitle(self) -> bool {
+        matches!(self, Self::Srt | Self::Vtt)
+    }
+
     /// Extension of a file of this form.
     #[must_use]
     pub fn extension(self) -> &'static str {

@@ -16,7 +16,7 @@ use auricle_speech::{Segment, Transcript};
 
 pub use crate::openai::{json, verbose_json};
 pub use crate::rttm::rttm;
-pub use crate::subtitle::{srt, vtt};
+pub use crate::subtitle::{SubtitleOptionError, SubtitleOptions, srt, vtt};
 
 /// The text alone, on one line; where speakers are known, a line each time another one speaks:
 /// `SPEAKER_00: Hello.`

@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use auricle_audio::DecodeLimits;
 use auricle_capability::{Event, Services};
+use auricle_formats::SubtitleOptions;
 use auricle_speech::{Clip, DecodeOptions, Language, Task, TranscribeOptions, Transcript};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -26,6 +27,7 @@ pub(super) async fn run(mut config: Config, args: TranscribeArgs) -> Result<Exit
         config.set_workers(args.workers)?;
     }
     let mut options = options(&args)?;
+    let subtitles = args.subtitles.options()?;
     if let Some(dir) = &args.output_dir {
         std::fs::create_dir_all(dir)
             .with_context(|| format!("the directory {} cannot be made", dir.display()))?;
@@ -34,7 +36,10 @@ pub(super) async fn run(mut config: Config, args: TranscribeArgs) -> Result<Exit
     // Held to the end, so that the model is loaded once and before any file's time is taken.
     let _model = node
         .registry
-        .lease(&config.default_model, args.word_timestamps || args.diarize)
+        .lease(
+            &config.default_model,
+            options.decode.word_timestamps || args.diarize,
+        )
         .await?;
     let limits = config.file.audio.decode_limits();
     if args.diarize {
@@ -42,7 +47,12 @@ pub(super) async fn run(mut config: Config, args: TranscribeArgs) -> Result<Exit
     }
     let mut failed = 0;
     for file in &args.files {
-        let outcome = transcribe(&node, file, &options, &limits, &args).await;
+        let outcome = transcribe(&node, file, &options, &limits, &args)
+            .await
+            .and_then(|transcript| {
+                let text = render(&transcript, &args, options.decode.task, &subtitles);
+                write(&text, file, &args)
+            });
         if let Err(error) = outcome {
             eprintln!("{}: {error:#}", name(file));
             failed += 1;
@@ -65,7 +75,7 @@ fn options(args: &TranscribeArgs) -> Result<TranscribeOptions> {
             prompt: args.prompt.clone(),
             temperature: args.temperature,
             beam_size: args.beam_size,
-            word_timestamps: args.word_timestamps,
+            word_timestamps: args.word_timestamps || args.format.is_subtitle(),
             ..DecodeOptions::default()
         },
         diarize: None,
@@ -78,7 +88,7 @@ async fn transcribe(
     options: &TranscribeOptions,
     limits: &DecodeLimits,
     args: &TranscribeArgs,
-) -> Result<()> {
+) -> Result<Transcript> {
     let began = Instant::now();
     let clip = clip(file, limits).await?;
     let bar = progress_bar(file, args.quiet);
@@ -91,11 +101,7 @@ async fn transcribe(
         secs = began.elapsed().as_secs_f64(),
         "transcribed"
     );
-    write(
-        &render(&transcript, args.format, options.decode.task),
-        file,
-        args,
-    )
+    Ok(transcript)
 }
 
 async fn recognise(
@@ -140,13 +146,18 @@ fn progress_bar(file: &Path, quiet: bool) -> ProgressBar {
     bar
 }
 
-fn render(transcript: &Transcript, format: Format, task: Task) -> String {
-    match format {
+fn render(
+    transcript: &Transcript,
+    args: &TranscribeArgs,
+    task: Task,
+    subtitles: &SubtitleOptions,
+) -> String {
+    match args.format {
         Format::Text => auricle_formats::text(transcript),
         Format::Json => auricle_formats::json(transcript),
         Format::VerboseJson => auricle_formats::verbose_json(transcript, task),
-        Format::Srt => auricle_formats::srt(transcript),
-        Format::Vtt => auricle_formats::vtt(transcript),
+        Format::Srt => auricle_formats::srt(transcript, subtitles),
+        Format::Vtt => auricle_formats::vtt(transcript, subtitles),
     }
 }
 
