@@ -144,7 +144,10 @@ fn render(transcript: &Transcript, format: Format, task: Task) -> String {
     match format {
         Format::Text => auricle_formats::text(transcript),
         Format::Json => auricle_formats::json(transcript),
-        Format::VerboseJson => auricle_formats::verbose_json(transcript, task),
+        Format::VerboseJson => {
+            let parts = auricle_formats::Verbose::all_of(transcript, task);
+            auricle_formats::verbose_json(transcript, parts)
+        }
         Format::Srt => auricle_formats::srt(transcript),
         Format::Vtt => auricle_formats::vtt(transcript),
     }
