@@ -37,6 +37,8 @@ mod limits;
 mod load;
 /// Graphs through `wasi:nn`: who may compute on what, and what it costs others.
 mod nn;
+/// OpenAI's transcription API, field by field.
+mod openai;
 /// The right words: known texts, languages, long files, and nothing where nothing is said.
 mod quality;
 /// The live WebSocket.

@@ -12,12 +12,19 @@ use auricle_guest::speech::SpeechError;
 /// Seconds after which a tenant over its budget may ask again: about one request's length.
 const OVER_BUDGET_RETRY_SECS: u32 = 5;
 
+/// OpenAI's word for a model that is not there.
+pub const MODEL_NOT_FOUND: &str = "model_not_found";
+
 /// A failed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     status: u16,
     detail: String,
     header: Option<(&'static str, String)>,
+    /// The field that is to blame.
+    param: Option<String>,
+    /// OpenAI's word for what is wrong, where it has one.
+    code: Option<&'static str>,
 }
 
 impl Failure {
@@ -27,7 +34,21 @@ impl Failure {
             status,
             detail: detail.into(),
             header: None,
+            param: None,
+            code: None,
         }
+    }
+
+    /// Names the field that is to blame, unless one is named already.
+    pub fn about(mut self, param: &str) -> Self {
+        self.param.get_or_insert_with(|| param.to_owned());
+        self
+    }
+
+    /// Says in OpenAI's word what is wrong.
+    pub fn coded(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
     }
 
     /// Something that is not the client's business.
@@ -64,6 +85,40 @@ impl Failure {
     /// The text for the client.
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// The response as OpenAI's API has it.
+    pub fn into_openai(self) -> Response {
+        let response = Response::json(self.openai_status(), &self.openai_body());
+        match self.header {
+            Some((name, value)) => response.with_header(name, value),
+            None => response,
+        }
+    }
+
+    /// OpenAI answers 404 for a model that is not there, and 400 for a file that it cannot read.
+    fn openai_status(&self) -> u16 {
+        match (self.status, self.code) {
+            (_, Some(MODEL_NOT_FOUND)) => 404,
+            (422, _) => 400,
+            (status, _) => status,
+        }
+    }
+
+    /// `{"error": {"message", "type", "param", "code"}}`.
+    pub fn openai_body(&self) -> serde_json::Value {
+        let kind = match self.openai_status() {
+            429 => "rate_limit_error",
+            403 => "permission_error",
+            400..=499 => "invalid_request_error",
+            _ => "server_error",
+        };
+        serde_json::json!({ "error": {
+            "message": self.detail,
+            "type": kind,
+            "param": self.param,
+            "code": self.code,
+        }})
     }
 
     /// The response.
@@ -106,8 +161,10 @@ impl From<FormError> for Failure {
 impl From<DecodeError> for Failure {
     fn from(error: DecodeError) -> Self {
         match error {
-            DecodeError::Empty => Self::new(400, "the file is empty"),
-            DecodeError::Unsupported(text) | DecodeError::Undecodable(text) => Self::new(422, text),
+            DecodeError::Empty => Self::new(400, "the file is empty").about("file"),
+            DecodeError::Unsupported(text) | DecodeError::Undecodable(text) => {
+                Self::new(422, text).about("file")
+            }
             DecodeError::TooLong(secs) => Self::new(
                 413,
                 format!("the audio is longer than {secs} s: send it in parts"),
@@ -128,11 +185,14 @@ impl From<DecodeError> for Failure {
 impl From<SpeechError> for Failure {
     fn from(error: SpeechError) -> Self {
         match error {
-            SpeechError::UnknownModel(name) => Self::new(400, format!("unknown model '{name}'")),
+            SpeechError::UnknownModel(name) => Self::new(400, format!("unknown model '{name}'"))
+                .about("model")
+                .coded(MODEL_NOT_FOUND),
             SpeechError::UnknownLanguage(code) => Self::new(
                 400,
                 format!("unknown language '{code}': use a code such as 'en', or leave it out"),
-            ),
+            )
+            .about("language"),
             SpeechError::InvalidOption(text) | SpeechError::Unavailable(text) => {
                 Self::new(400, text)
             }

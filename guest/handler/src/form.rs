@@ -25,8 +25,8 @@ struct Known {
 }
 
 /// Known speakers of one request, and bytes of a name: what the host takes.
-const MAX_KNOWN: usize = 16;
-const MAX_NAME_BYTES: u32 = 256;
+pub const MAX_KNOWN: usize = 16;
+pub const MAX_NAME_BYTES: u32 = 256;
 
 impl Known {
     fn pair(self) -> Result<Vec<KnownSpeaker>, Failure> {
@@ -101,7 +101,8 @@ pub fn read(request: &Request) -> Result<Upload, Failure> {
     }
 }
 
-fn decode_part(part: &Part) -> Result<Clip, Failure> {
+/// The audio of a part.
+pub fn decode_part(part: &Part) -> Result<Clip, Failure> {
     let content_type = part.content_type();
     if !may_be_audio(content_type.as_deref()) {
         return Err(Failure::new(400, "File must be an audio file"));

@@ -1,4 +1,4 @@
-//! First-party handler: the tutorial API, over HTTP and WebSocket.
+//! First-party handler: OpenAI's transcription API and the tutorial's, over HTTP and WebSocket.
 //!
 //! Owns one request or one live session. Audio never enters its memory: an upload goes from the form
 //! to the decoder as a stream handle, and what the recognition yields is all it holds.
@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `POST /transcribe` | transcript as JSON (`transcribe`) |
 //! | `POST /detect-language` | the likeliest languages (`detect`) |
+//! | `POST /v1/audio/transcriptions`, `/v1/audio/translations` | as OpenAI answers (`openai`) |
 //! | `WS /ws/transcribe` | text of live audio, piece by piece (`live`) |
 //!
 //! Health, documentation and CORS are the gateway's.
@@ -20,6 +21,7 @@ mod detect;
 mod failure;
 mod form;
 mod live;
+mod openai;
 mod options;
 mod render;
 mod routes;
@@ -35,7 +37,14 @@ struct FirstParty;
 impl Handler for FirstParty {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         log::panics();
-        routes::answer(&Request::new(request)).send(out);
+        let request = Request::new(request);
+        if !openai::owns(request.path()) {
+            return routes::answer(&request).send(out);
+        }
+        match openai::answer(&request) {
+            openai::Answer::Whole(response) => response.send(out),
+            openai::Answer::Events(events) => events.send(out),
+        }
     }
 }
 

@@ -116,7 +116,8 @@ impl Asked {
                     "unknown language '{}': use a code such as 'en', or leave it out",
                     shortened(other)
                 ),
-            )),
+            )
+            .about("language")),
         }
     }
 
@@ -144,7 +145,8 @@ impl Asked {
             _ => Err(Failure::new(
                 400,
                 format!("{name} is '{}': use 'true' or 'false'", shortened(value)),
-            )),
+            )
+            .about(name)),
         }
     }
 
@@ -170,13 +172,14 @@ impl Asked {
                     range.start(),
                     range.end()
                 ),
-            )),
+            )
+            .about(name)),
         }
     }
 }
 
 /// A value as an error repeats it: not longer than a line.
-fn shortened(value: &str) -> String {
+pub fn shortened(value: &str) -> String {
     const MAX_CHARS: usize = 60;
     match value.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),

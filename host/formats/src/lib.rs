@@ -5,16 +5,19 @@
 //!
 //! # Layout
 //! - [`mod@openai`]: `json` and `verbose_json`, field by field as OpenAI's API has them.
+//! - [`diarized`]: `diarized_json`, and labels `A`, `B`….
 //! - [`subtitle`]: `srt` and `vtt`.
 //! - [`mod@rttm`]: who spoke when.
 
+pub mod diarized;
 pub mod openai;
 pub mod rttm;
 pub mod subtitle;
 
 use auricle_speech::{Segment, Transcript};
 
-pub use crate::openai::{json, verbose_json};
+pub use crate::diarized::{diarized_json, diarized_segment, lettered};
+pub use crate::openai::{Verbose, json, translation_json, verbose_json};
 pub use crate::rttm::rttm;
 pub use crate::subtitle::{SubtitleOptionError, SubtitleOptions, srt, vtt};
 

@@ -1,7 +1,7 @@
 //! JSON as OpenAI's transcription API answers: the types `Transcription` and
 //! `TranscriptionVerbose` of its client libraries.
 
-use auricle_speech::{DroppedSegment, Segment, Task, Transcript};
+use auricle_speech::{DroppedSegment, Language, Segment, Task, Transcript};
 use serde::Serialize;
 
 /// `{"text", "usage"}`.
@@ -13,14 +13,43 @@ pub fn json(transcript: &Transcript) -> String {
     })
 }
 
-/// Text with segments, and with words when the transcript has them.
+/// `{"text"}`: what a translation to English is.
+#[must_use]
+pub fn translation_json(transcript: &Transcript) -> String {
+    write(&serde_json::json!({ "text": transcript.text() }))
+}
+
+/// What `verbose_json` shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Verbose {
+    /// What was asked for.
+    pub task: Task,
+    /// Whether there are segments.
+    pub segments: bool,
+    /// Whether there are words.
+    pub words: bool,
+}
+
+impl Verbose {
+    /// Segments, and words where the transcript has some.
+    #[must_use]
+    pub fn all_of(transcript: &Transcript, task: Task) -> Self {
+        Self {
+            task,
+            segments: true,
+            words: transcript.segments.iter().any(|s| !s.words.is_empty()),
+        }
+    }
+}
+
+/// Text with segments and words, as far as they are asked for.
 ///
-/// As OpenAI's server does, `language` is the English name in lower case and the words stand beside
-/// the segments, not inside. `seek`, the frame at which the model's window began, is not known here:
+/// As OpenAI's server does, `language` is the English name in lower case, that of the text (a
+/// translation is English), and the words stand beside the segments, not inside. `seek`, the frame at which the model's window began, is not known here:
 /// it is the segment's own start, in frames of 10 ms. `x_dropped`, which OpenAI does not have, lists
 /// what was left out; it is there when something was. So are `speaker` of segments and words.
 #[must_use]
-pub fn verbose_json(transcript: &Transcript, task: Task) -> String {
+pub fn verbose_json(transcript: &Transcript, parts: Verbose) -> String {
     let words: Vec<_> = transcript
         .segments
         .iter()
@@ -33,12 +62,17 @@ pub fn verbose_json(transcript: &Transcript, task: Task) -> String {
         })
         .collect();
     write(&VerboseBody {
-        task: task.as_str(),
-        language: transcript.language.name(),
+        task: parts.task.as_str(),
+        language: match parts.task {
+            Task::Transcribe => transcript.language.name(),
+            Task::Translate => Language::ENGLISH.name(),
+        },
         duration: rounded(transcript.duration_secs),
         text: transcript.text(),
-        words: (!words.is_empty()).then_some(words),
-        segments: transcript.segments.iter().map(SegmentBody::of).collect(),
+        words: parts.words.then_some(words),
+        segments: parts
+            .segments
+            .then(|| transcript.segments.iter().map(SegmentBody::of).collect()),
         x_dropped: transcript.dropped.iter().map(DroppedBody::of).collect(),
         usage: Usage::of(transcript),
     })
@@ -58,7 +92,8 @@ struct VerboseBody<'a> {
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     words: Option<Vec<WordBody<'a>>>,
-    segments: Vec<SegmentBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segments: Option<Vec<SegmentBody<'a>>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     x_dropped: Vec<DroppedBody<'a>>,
     usage: Usage,
@@ -141,13 +176,13 @@ impl<'a> DroppedBody<'a> {
 
 /// What is paid for: whole seconds of audio.
 #[derive(Serialize)]
-struct Usage {
+pub(crate) struct Usage {
     r#type: &'static str,
     seconds: u64,
 }
 
 impl Usage {
-    fn of(transcript: &Transcript) -> Self {
+    pub(crate) fn of(transcript: &Transcript) -> Self {
         Self {
             r#type: "duration",
             seconds: transcript.duration_secs.ceil() as u64,
@@ -156,7 +191,7 @@ impl Usage {
 }
 
 /// To thousandths; what is not a number becomes 0, because JSON has no word for it.
-fn rounded(secs: f64) -> f64 {
+pub(crate) fn rounded(secs: f64) -> f64 {
     if secs.is_finite() {
         (secs * 1000.0).round() / 1000.0
     } else {
@@ -174,7 +209,7 @@ fn widened(value: f32) -> f64 {
         .unwrap_or(0.0)
 }
 
-fn write(body: &impl Serialize) -> String {
+pub(crate) fn write(body: &impl Serialize) -> String {
     // Fails only on maps whose keys are no strings; there are none.
     serde_json::to_string(body).unwrap_or_default()
 }
@@ -182,7 +217,7 @@ fn write(body: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-    use auricle_speech::{DropReason, Language, Word};
+    use auricle_speech::{DropReason, Word};
     use serde_json::{Value, json};
 
     use super::*;
@@ -209,9 +244,26 @@ mod tests {
         }
     }
 
+    fn all(transcript: &Transcript, task: Task) -> String {
+        verbose_json(transcript, Verbose::all_of(transcript, task))
+    }
+
+    #[test]
+    fn segments_and_words_are_there_as_asked() {
+        let parts = Verbose {
+            task: Task::Transcribe,
+            segments: false,
+            words: true,
+        };
+        let text = verbose_json(&transcript(Vec::new()), parts);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert!(value.get("segments").is_none());
+        assert_eq!(value["words"], json!([]), "never null");
+    }
+
     #[test]
     fn verbose_json_has_every_required_field_of_openais() {
-        let text = verbose_json(&transcript(Vec::new()), Task::Transcribe);
+        let text = all(&transcript(Vec::new()), Task::Transcribe);
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
             value,
@@ -236,7 +288,7 @@ mod tests {
             reason: DropReason::NoVoice,
             score: 0.02,
         }];
-        let text = verbose_json(&transcript, Task::Transcribe);
+        let text = all(&transcript, Task::Transcribe);
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
             value["x_dropped"],
@@ -257,7 +309,7 @@ mod tests {
             probability: 0.9,
             speaker: None,
         };
-        let text = verbose_json(&transcript(vec![word]), Task::Translate);
+        let text = all(&transcript(vec![word]), Task::Translate);
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
             value["words"],

@@ -11,7 +11,7 @@ use auricle_speech::TenantId;
 use auricle_tenancy::Credentials;
 use futures::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, ORIGIN};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
@@ -31,6 +31,9 @@ use crate::request_id::{RequestId, X_REQUEST_ID};
 use crate::rescue::{self, Dialect, Refusal};
 use crate::route;
 use crate::socket;
+
+/// Milliseconds until the head of the answer, as OpenAI's API tells them.
+const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 
 /// What all requests share; lives as long as the gateway serves.
 pub(crate) struct Shared<A> {
@@ -66,6 +69,7 @@ pub(crate) async fn handle<A: App>(
     let id = RequestId::of(request.headers());
     let path = request.uri().path();
     let dialect = Dialect::of(path);
+    let path_is_openai = path.starts_with("/v1/");
     let log = AccessLog::new(&id, request.method(), path, route::is_own(path));
     let span = log.span().clone();
     let method = request.method().clone();
@@ -89,6 +93,10 @@ pub(crate) async fn handle<A: App>(
     });
     if let Some(value) = id.header_value() {
         response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    if path_is_openai {
+        let took_ms = u64::try_from(received.elapsed().as_millis()).unwrap_or(u64::MAX);
+        response.headers_mut().insert(PROCESSING_MS, took_ms.into());
     }
     shared.cors.mark(origin.as_ref(), response.headers_mut());
     match visit.held.take() {

@@ -155,7 +155,10 @@ fn render(
     match args.format {
         Format::Text => auricle_formats::text(transcript),
         Format::Json => auricle_formats::json(transcript),
-        Format::VerboseJson => auricle_formats::verbose_json(transcript, task),
+        Format::VerboseJson => {
+            let parts = auricle_formats::Verbose::all_of(transcript, task);
+            auricle_formats::verbose_json(transcript, parts)
+        }
         Format::Srt => auricle_formats::srt(transcript, subtitles),
         Format::Vtt => auricle_formats::vtt(transcript, subtitles),
     }

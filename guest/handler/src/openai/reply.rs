@@ -1,0 +1,119 @@
+//! The bodies of whole answers.
+
+use auricle_formats::{
+    Verbose, diarized_json, json, srt, text, translation_json, verbose_json, vtt,
+};
+use auricle_guest::http::Response;
+use auricle_guest::speech::{self, DropReason, Task};
+use auricle_guest::transcriber::Collected;
+use auricle_speech as plain;
+
+use crate::openai::asked::{Asked, Format};
+
+/// The answer in the format that was asked for.
+pub fn whole(all: Collected, asked: &Asked, known: Vec<String>) -> Response {
+    let transcript = transcript(all, known);
+    let (kind, body) = match asked.format {
+        Format::Json => match asked.task {
+            Task::Transcribe => (JSON, json(&transcript)),
+            Task::Translate => (JSON, translation_json(&transcript)),
+        },
+        Format::VerboseJson => {
+            let parts = Verbose {
+                task: match asked.task {
+                    Task::Transcribe => plain::Task::Transcribe,
+                    Task::Translate => plain::Task::Translate,
+                },
+                segments: asked.segments,
+                words: asked.words,
+            };
+            (JSON, verbose_json(&transcript, parts))
+        }
+        Format::DiarizedJson => (JSON, diarized_json(&transcript)),
+        Format::Text => (TEXT, text(&transcript) + "\n"),
+        Format::Srt => (TEXT, srt(&transcript, &asked.subtitles)),
+        Format::Vtt => ("text/vtt; charset=utf-8", vtt(&transcript, &asked.subtitles)),
+    };
+    Response::new(200).with_body(kind, body.into_bytes())
+}
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Gives speakers the labels of OpenAI's API: known names, else letters.
+pub struct Labels {
+    known: Vec<String>,
+    met: Vec<(String, String)>,
+}
+
+impl Labels {
+    /// `known` are the names of known speakers.
+    pub fn new(known: Vec<String>) -> Self {
+        Self {
+            known,
+            met: Vec::new(),
+        }
+    }
+
+    fn of(&mut self, label: Option<String>) -> Option<String> {
+        label.map(|label| auricle_formats::lettered(&label, &self.known, &mut self.met))
+    }
+
+    /// A segment as the renderers take it.
+    pub fn segment(&mut self, segment: speech::Segment) -> plain::Segment {
+        plain::Segment {
+            id: segment.id,
+            start: segment.start,
+            end: segment.end,
+            text: segment.text,
+            tokens: segment.tokens,
+            temperature: segment.temperature,
+            avg_logprob: segment.avg_logprob,
+            compression_ratio: segment.compression_ratio,
+            no_speech_prob: segment.no_speech_prob,
+            words: segment.words.into_iter().map(|w| self.word(w)).collect(),
+            speaker: self.of(segment.speaker),
+        }
+    }
+
+    fn word(&mut self, word: speech::Word) -> plain::Word {
+        plain::Word {
+            word: word.word,
+            start: word.start,
+            end: word.end,
+            probability: word.probability,
+            speaker: self.of(word.speaker),
+        }
+    }
+}
+
+fn transcript(all: Collected, known: Vec<String>) -> plain::Transcript {
+    let mut labels = Labels::new(known);
+    let summary = all.summary;
+    let speakers = summary.speakers.into_iter();
+    plain::Transcript {
+        language: summary.language.parse().unwrap_or(plain::Language::ENGLISH),
+        speakers: speakers
+            .filter_map(|label| labels.of(Some(label)))
+            .collect(),
+        segments: all
+            .segments
+            .into_iter()
+            .map(|s| labels.segment(s))
+            .collect(),
+        dropped: all
+            .dropped
+            .into_iter()
+            .map(|dropped| plain::DroppedSegment {
+                segment: labels.segment(dropped.segment),
+                reason: match dropped.reason {
+                    DropReason::Repetition => plain::DropReason::Repetition,
+                    DropReason::NoSpeech => plain::DropReason::NoSpeech,
+                    DropReason::NoVoice => plain::DropReason::NoVoice,
+                },
+                score: dropped.score,
+            })
+            .collect(),
+        duration_secs: summary.duration,
+    }
+}
