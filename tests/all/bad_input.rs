@@ -328,6 +328,25 @@ async fn a_body_over_the_limit_is_413_before_and_while_it_streams() {
 }
 
 #[tokio::test]
+async fn paths_under_v1_take_less_than_the_others() {
+    for (path, length, expected) in [
+        ("/v1/audio/transcriptions", 26_214_401, true),
+        ("/v1/audio/transcriptions", 26_214_400, false),
+        ("/transcribe", 26_214_401, false),
+    ] {
+        let mut raw = Raw::connect(shared()).await;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\n\
+             content-type: multipart/form-data; boundary={BOUNDARY}\r\n\
+             content-length: {length}\r\n\r\n"
+        );
+        assert!(raw.send(head.as_bytes()).await);
+        let answer = raw.beginning().await;
+        assert_eq!(answer.starts_with("HTTP/1.1 413 "), expected, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn audio_longer_than_allowed_is_413_while_it_is_decoded() {
     let server = Server::builder()
         .config("[audio]\nmax_minutes = 1\n")

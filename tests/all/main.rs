@@ -35,6 +35,8 @@ mod lifecycle;
 mod limits;
 /// Many requests at once and large ones: memory, queues, honest refusals.
 mod load;
+/// The admin listener: metrics and health.
+mod metrics;
 /// Graphs through `wasi:nn`: who may compute on what, and what it costs others.
 mod nn;
 /// OpenAI's transcription API, field by field.

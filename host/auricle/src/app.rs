@@ -14,6 +14,7 @@ use auricle_gateway::{
 use auricle_pipeline::Pipeline;
 use auricle_runtime::GuestFailure;
 use auricle_speech::TenantId;
+use auricle_telemetry::Snapshot;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response};
@@ -107,6 +108,10 @@ impl App for HandlerApp {
             .websocket(&revision, scope, services, upgrade_request(&head), socket)
             .await
             .map_err(app_error)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.pipeline.snapshot()
     }
 
     fn health(&self) -> Health {

@@ -36,9 +36,28 @@ pub struct Common {
     /// What to log, as `info` or `auricle=debug,warn`. Default: `info`; `warn` for `transcribe`.
     #[arg(long, global = true, env = "AURICLE_LOG", value_name = "FILTER")]
     pub log: Option<String>,
-    /// Log in JSON, one object per line.
+    /// Form of the log: `json` is one object per line.
+    #[arg(
+        long,
+        global = true,
+        env = "AURICLE_LOG_FORMAT",
+        value_enum,
+        default_value_t
+    )]
+    pub log_format: LogFormat,
+    /// The same as `--log-format json`.
     #[arg(long, global = true, env = "AURICLE_LOG_JSON")]
     pub log_json: bool,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One object per line.
+    Json,
 }
 
 /// What to do.
@@ -67,6 +86,10 @@ pub struct ServeArgs {
         value_delimiter = ','
     )]
     pub listen: Vec<SocketAddr>,
+    /// Address of /metrics, /livez and /readyz for operators, as 127.0.0.1:8001. Port 0 takes a free
+    /// one. Default: none.
+    #[arg(long, env = "AURICLE_ADMIN_LISTEN", value_name = "ADDRESS")]
+    pub admin_listen: Option<SocketAddr>,
     /// Model of requests that name none (WHISPER_MODEL is accepted too). Default: base.
     #[arg(long, env = "AURICLE_MODEL", value_name = "NAME")]
     pub model: Option<String>,

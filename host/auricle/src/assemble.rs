@@ -130,6 +130,12 @@ impl Server {
         self.bound.addrs()
     }
 
+    /// The admin address, where there is one.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.bound.admin_addr()
+    }
+
     /// Serves until `shutdown`, then drains.
     pub async fn serve(self, shutdown: CancellationToken) -> DrainReport {
         let app = HandlerApp::new(self.node.pipeline.clone(), self.model);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use auricle_audio::DecodeLimits;
-use auricle_gateway::GatewayConfig;
+use auricle_gateway::{AdminConfig, GatewayConfig};
 use auricle_models::StoreDirs;
 use auricle_runtime::{InstanceLimits, RuntimeConfig};
 use auricle_tenancy::CredentialConfig;
@@ -27,6 +27,8 @@ pub const DEFAULT_MODEL: &str = "base";
 pub struct FileConfig {
     /// Listening, connections, requests, WebSockets, CORS.
     pub server: GatewayConfig,
+    /// Where operators look.
+    pub admin: AdminConfig,
     /// Who may come in.
     pub credentials: CredentialConfig,
     /// Models and the device.
@@ -233,6 +235,10 @@ impl Config {
     pub fn serve(mut self, args: &ServeArgs) -> Result<Self> {
         if !args.listen.is_empty() {
             self.file.server.listen.clone_from(&args.listen);
+        }
+        self.file.server.admin = self.file.admin.clone();
+        if args.admin_listen.is_some() {
+            self.file.server.admin.listen = args.admin_listen;
         }
         self.file.server.insecure |= args.insecure;
         if args.model.is_some() {

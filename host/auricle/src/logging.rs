@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use anyhow::{Context, Result};
 use tracing_subscriber::EnvFilter;
 
-use crate::args::Common;
+use crate::args::{Common, LogFormat};
 
 /// Starts logging; `default` holds when the command line names no filter.
 ///
@@ -18,7 +18,7 @@ pub fn start(common: &Common, default: &str) -> Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    let started = if common.log_json {
+    let started = if common.log_json || common.log_format == LogFormat::Json {
         lines.json().try_init()
     } else {
         lines.try_init()

@@ -268,14 +268,13 @@ async fn run<R>(
     let meter = Arc::clone(store.data().cpu_meter());
     let left = deadline.saturating_duration_since(Instant::now());
     let outcome = tokio::time::timeout(left, metered(&meter, work(store))).await;
-    match outcome {
-        Ok(Ok(result)) => Ok(result),
-        Ok(Err(error)) => Err(GuestFailure::from_error(
-            &error,
-            store.data_mut().limit_state(),
-        )),
-        Err(_) => Err(GuestFailure::DeadlineExceeded),
-    }
+    let failure = match outcome {
+        Ok(Ok(result)) => return Ok(result),
+        Ok(Err(error)) => GuestFailure::from_error(&error, store.data_mut().limit_state()),
+        Err(_) => GuestFailure::DeadlineExceeded,
+    };
+    auricle_telemetry::metrics().guest_failure(store.data().log.role(), failure.kind());
+    Err(failure)
 }
 
 async fn run_http(

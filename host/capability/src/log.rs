@@ -21,6 +21,11 @@ pub(crate) struct LogLines {
 }
 
 impl LogLines {
+    /// Whose lines they are.
+    pub(crate) fn role(&self) -> &'static str {
+        self.role
+    }
+
     pub(crate) fn new(role: &'static str, scope: &RequestScope) -> Self {
         let tenant = scope.tenant.as_str().to_owned();
         Self {
@@ -82,12 +87,14 @@ impl Drop for GuestState {
             );
         }
         let peak_memory_bytes = self.limit_state().peak_memory_bytes();
+        let cpu = self.cpu_meter().used();
+        auricle_telemetry::metrics().guest(self.log.role, cpu, peak_memory_bytes);
         tracing::debug!(
             target: "auricle::usage",
             tenant = %self.log.tenant,
             component = self.log.role,
             request_id = %self.log.request_id,
-            cpu_us = self.cpu_meter().used().as_micros() as u64,
+            cpu_us = cpu.as_micros() as u64,
             peak_memory_bytes,
             "instance dropped"
         );

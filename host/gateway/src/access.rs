@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use auricle_speech::TenantId;
 use http::{Method, StatusCode};
 use tracing::{Level, Span, field};
 
@@ -18,6 +19,8 @@ pub(crate) struct AccessLog {
     span: Span,
     started: Instant,
     outcome: Option<u16>,
+    path: String,
+    tenant: Option<String>,
     /// Health checks are many and say little.
     quiet: bool,
 }
@@ -31,19 +34,27 @@ impl AccessLog {
             request_id = %id,
             tenant = field::Empty,
             method = %method,
-            path,
+            path = path.as_str(),
             status = field::Empty,
         );
         Self {
             span,
             started: Instant::now(),
             outcome: None,
+            path,
+            tenant: None,
             quiet,
         }
     }
 
     pub(crate) fn span(&self) -> &Span {
         &self.span
+    }
+
+    /// The request has proved whose it is.
+    pub(crate) fn of_tenant(&mut self, tenant: &TenantId) {
+        self.span.record("tenant", tenant.as_str());
+        self.tenant = Some(tenant.as_str().to_owned());
     }
 
     /// The answer is complete.
@@ -64,7 +75,9 @@ impl Drop for AccessLog {
     fn drop(&mut self) {
         let status = self.status();
         self.span.record("status", status);
-        let elapsed_ms = millis(self.started.elapsed());
+        let took = self.started.elapsed();
+        auricle_telemetry::metrics().request(&self.path, status, self.tenant.as_deref(), took);
+        let elapsed_ms = millis(took);
         let level = match status {
             500.. => Level::WARN,
             _ if self.quiet => Level::DEBUG,

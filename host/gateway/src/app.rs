@@ -75,6 +75,9 @@ pub trait App: Send + Sync + 'static {
 
     /// How the app is, for `/health` and `/readyz`. Must not wait.
     fn health(&self) -> Health;
+
+    /// What has a value at any time, for `/metrics`. Must not wait.
+    fn snapshot(&self) -> auricle_telemetry::Snapshot;
 }
 
 /// The answer to `GET /health`.

@@ -105,7 +105,7 @@ impl LimitedBody {
     pub(crate) fn new(inner: Incoming, head: &Parts, limits: &Limits) -> Self {
         Self {
             inner: Some(inner),
-            max_bytes: limits.max_body_bytes,
+            max_bytes: limits.body_bytes(head.uri.path()),
             idle_timeout: ms(limits.body_idle_timeout_ms),
             min_bytes_per_sec: limits.body_min_bytes_per_sec,
             received_bytes: 0,

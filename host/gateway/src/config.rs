@@ -31,6 +31,20 @@ pub struct GatewayConfig {
     pub websocket: WebSocketLimits,
     /// Which web pages may call.
     pub cors: CorsConfig,
+    /// Where operators look; the table `[admin]` of the configuration file.
+    #[serde(skip)]
+    pub admin: AdminConfig,
+}
+
+/// Where operators look: metrics and health.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// Where to listen; port 0 takes a free one. Default: nowhere, so that two servers on one
+    /// machine do not want the same port.
+    pub listen: Option<SocketAddr>,
+    /// Listen where other machines can read it too, without keys. Default `false`.
+    pub allow_remote: bool,
 }
 
 impl Default for GatewayConfig {
@@ -43,6 +57,7 @@ impl Default for GatewayConfig {
             admission: AdmissionLimits::default(),
             websocket: WebSocketLimits::default(),
             cors: CorsConfig::default(),
+            admin: AdminConfig::default(),
         }
     }
 }
@@ -73,6 +88,9 @@ pub struct Limits {
     pub body_min_bytes_per_sec: u64,
     /// Largest request body. Default 1 GiB.
     pub max_body_bytes: u64,
+    /// Largest body of a request to a path under `/v1/`, the whole form counted. Default 25 MiB
+    /// (26,214,400), as OpenAI has it; `max_body_bytes` holds too.
+    pub max_v1_body_bytes: u64,
     /// Longest wait for a client to take a piece of an answer. Default 30 s.
     pub write_stall_timeout_ms: u64,
     /// From a request's headers to the last byte of its answer; WebSockets are exempt.
@@ -93,8 +111,20 @@ impl Default for Limits {
             body_idle_timeout_ms: 30_000,
             body_min_bytes_per_sec: 256,
             max_body_bytes: 1 << 30,
+            max_v1_body_bytes: 25 << 20,
             write_stall_timeout_ms: 30_000,
             request_timeout_ms: 30 * 60 * 1000,
+        }
+    }
+}
+
+impl Limits {
+    /// Largest body of a request to `path`.
+    pub(crate) fn body_bytes(&self, path: &str) -> u64 {
+        if path.starts_with("/v1/") {
+            self.max_v1_body_bytes.min(self.max_body_bytes)
+        } else {
+            self.max_body_bytes
         }
     }
 }

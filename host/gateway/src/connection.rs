@@ -41,6 +41,7 @@ pub(crate) async fn serve<A: App>(
 ) {
     // An answer is small or streamed in pieces that somebody waits for. A failure costs latency.
     let _ = stream.set_nodelay(true);
+    let _open = auricle_telemetry::metrics().open("connection");
     let limits = &shared.config.limits;
     let activity = Activity::new(limits);
     let scope = ConnectionScope {

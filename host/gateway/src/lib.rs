@@ -15,6 +15,7 @@
 //! HTTP/1 head (400, 414, 431) are hyper's and have neither body nor request id.
 
 mod access;
+mod admin;
 mod admission;
 mod answer;
 pub mod app;
@@ -37,7 +38,9 @@ use auricle_tenancy::TenancyError;
 
 pub use app::{App, AppError, Health, HealthStatus, RequestClass, RequestContext};
 pub use body::{BodyError, RequestBody, ResponseBody};
-pub use config::{AdmissionLimits, CorsConfig, GatewayConfig, Limits, WebSocketLimits};
+pub use config::{
+    AdminConfig, AdmissionLimits, CorsConfig, GatewayConfig, Limits, WebSocketLimits,
+};
 pub use listen::{Bound, DrainReport, Gateway};
 pub use request_id::RequestId;
 pub use socket::{Message, SocketError, SocketReceiver, SocketSender, WebSocket};
@@ -57,6 +60,14 @@ pub enum GatewayError {
     /// Keys and addresses do not go together.
     #[error(transparent)]
     Exposed(#[from] TenancyError),
+    /// Whoever reaches the admin address could read it.
+    #[error(
+        "{address} can be reached from other machines and the admin listener asks for no key: listen on 127.0.0.1, or set allow_remote under [admin]"
+    )]
+    AdminExposed {
+        /// The address.
+        address: SocketAddr,
+    },
     /// An address cannot be taken.
     #[error("cannot listen on {address}: choose another address, or stop what listens there")]
     Bind {

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::GatewayError;
+use crate::admin;
 use crate::admission::Admission;
 use crate::app::App;
 use crate::config::{GatewayConfig, ms};
@@ -78,12 +79,14 @@ impl Gateway {
             addrs.push(listener.local_addr().map_err(cannot)?);
             listeners.push(listener);
         }
+        let admin = admin::bind(&config.admin).await?;
         Ok(Bound {
             config,
             credentials,
             cors,
             listeners,
             addrs,
+            admin,
         })
     }
 }
@@ -96,6 +99,7 @@ pub struct Bound {
     cors: Cors,
     listeners: Vec<TcpListener>,
     addrs: Vec<SocketAddr>,
+    admin: Option<admin::Listener>,
 }
 
 /// How a drain went.
@@ -116,6 +120,12 @@ impl Bound {
         &self.addrs
     }
 
+    /// The admin address, where there is one.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.addr)
+    }
+
     /// Serves `app` until `shutdown` is cancelled, then drains. Dropping the future stops
     /// accepting and leaves connections to themselves; cancel `shutdown` instead.
     pub async fn serve<A: App>(self, app: A, shutdown: CancellationToken) -> DrainReport {
@@ -131,6 +141,8 @@ impl Bound {
             draining: shutdown,
             kill: CancellationToken::new(),
         });
+        // To the end of the drain: that is when it is looked at most.
+        let _admin = self.admin.map(|admin| admin.start(Arc::clone(&shared)));
         let accepting = self
             .listeners
             .into_iter()

@@ -212,6 +212,7 @@ impl Dialect {
 /// The whole answer to a refused request.
 pub(crate) fn response(refusal: &Refusal, dialect: Dialect) -> Response<ResponseBody> {
     let answer = answer(refusal);
+    auricle_telemetry::metrics().error(answer.code);
     let body = match dialect {
         Dialect::Tutorial => json!({ "detail": answer.message }),
         Dialect::OpenAi => json!({ "error": {

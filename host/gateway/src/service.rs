@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use crate::access::AccessLog;
 use crate::admission::Admission;
@@ -136,22 +136,25 @@ impl<A: App> Visit<'_, A> {
         if hyper_tungstenite::is_upgrade_request(&request) {
             return self.upgrade(tenant, request.map(drop));
         }
-        self.check_size(request.headers())?;
+        self.check_size(&request)?;
         self.admit(&tenant)?;
         self.call(tenant, request).await
     }
 
-    fn tenant(&self, headers: &HeaderMap) -> Result<TenantId, Refusal> {
+    fn tenant(&mut self, headers: &HeaderMap) -> Result<TenantId, Refusal> {
         let header = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
         let tenant = self.shared.credentials.resolve(header)?;
-        Span::current().record("tenant", tenant.as_str());
+        if let Some(held) = &mut self.held {
+            held.log.of_tenant(&tenant);
+        }
         Ok(tenant)
     }
 
     /// Refuses a body that says it is too long before a byte of it is read.
-    fn check_size(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let limit_bytes = self.shared.config.limits.max_body_bytes;
-        let length = headers
+    fn check_size<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
+        let limit_bytes = self.shared.config.limits.body_bytes(request.uri().path());
+        let length = request
+            .headers()
             .get(CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok());
         match length.and_then(|text| text.parse::<u64>().ok()) {

@@ -94,6 +94,7 @@ pub struct DeviceStats {
 struct Entry<J: Job> {
     job: J,
     reply: oneshot::Sender<Result<J::Output, InferenceError>>,
+    queued: Instant,
 }
 
 impl<J: Job> Weighed for Entry<J> {
@@ -203,7 +204,8 @@ impl<J: Job> Device<J> {
     /// [`InferenceError::TenantFull`], [`InferenceError::Full`], [`InferenceError::Draining`].
     pub fn submit(&self, job: J) -> Result<Pending<J>, InferenceError> {
         let (reply, receiver) = oneshot::channel();
-        let entry = Entry { job, reply };
+        let queued = Instant::now();
+        let entry = Entry { job, reply, queued };
         let (tenant, cancel) = (entry.job.tenant().clone(), entry.job.cancel().clone());
         let deadline = entry.job.deadline();
         let ticket = {
@@ -222,6 +224,12 @@ impl<J: Job> Device<J> {
             timer: None,
             finished: false,
         })
+    }
+
+    /// Its threads' name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.shared.config.thread_name
     }
 
     /// What the device is doing now.

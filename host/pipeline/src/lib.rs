@@ -32,8 +32,9 @@ use std::time::Duration;
 
 use auricle_audio::DecodeLimits;
 use auricle_capability::{Events, Guests, RequestScope, Services, SpeechError};
-use auricle_inference::{InferenceError, Lease, Registry, Scheduler};
+use auricle_inference::{DeviceStats, InferenceError, Lease, Registry, Scheduler};
 use auricle_speech::{Clip, LanguageScore, SpeakerOptions, TranscribeOptions, Turn};
+use auricle_telemetry::Snapshot;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
@@ -117,6 +118,37 @@ impl Pipeline {
     #[must_use]
     pub fn deployments(&self) -> &Arc<Deployments> {
         &self.inner.deployments
+    }
+
+    /// Loaded models and the devices, as they are now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let inner = &self.inner;
+        let mut models = inner.registry.loaded();
+        let mut devices = vec![device(inner.scheduler.name(), inner.scheduler.stats())];
+        if let Some(graphs) = &inner.graphs {
+            models.extend(graphs.registry.loaded());
+            devices.push(device(graphs.scheduler.name(), graphs.scheduler.stats()));
+        }
+        let models = models.into_iter().map(|model| auricle_telemetry::Model {
+            name: model.name,
+            word_timestamps: model.word_timestamps,
+            bytes: model.memory_bytes,
+            leases: model.leases,
+        });
+        Snapshot {
+            models: models.collect(),
+            devices,
+        }
+    }
+}
+
+fn device(name: &'static str, stats: DeviceStats) -> auricle_telemetry::Device {
+    auricle_telemetry::Device {
+        name,
+        queued_audio: stats.queued_audio,
+        queued_jobs: stats.queued_jobs,
+        busy_workers: stats.busy_workers,
     }
 }
 

@@ -175,6 +175,7 @@ impl Done {
         for one in &mut dropped {
             one.segment.id = self.dropped;
             self.dropped += 1;
+            auricle_telemetry::metrics().dropped_segment(one.reason.as_str());
             let (tenant, request_id, segment) = (&scope.tenant, &scope.request_id, &one.segment);
             tracing::debug!(
                 %tenant, %request_id, reason = one.reason.as_str(), score = one.score,

@@ -52,6 +52,14 @@ impl Raw {
         }
         String::from_utf8(answer).unwrap()
     }
+
+    /// What the server says first: an answer's beginning, or that it goes on to read.
+    pub async fn beginning(&mut self) -> String {
+        let mut buffer = [0; 4096];
+        let count = timeout(SOON, self.0.read(&mut buffer)).await;
+        let count = count.expect("an answer in time").unwrap_or(0);
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
+    }
 }
 
 fn is_whole(answer: &[u8]) -> bool {

@@ -22,6 +22,9 @@ pub(super) async fn run(config: Config) -> Result<ExitCode> {
         // Scripts read these lines: they tell the port that 0 became.
         println!("listening on http://{address}");
     }
+    if let Some(address) = server.admin_addr() {
+        println!("admin on http://{address}");
+    }
     tracing::info!(ready_ms = began.elapsed().as_millis() as u64, "ready");
     let shutdown = CancellationToken::new();
     let signalled = shutdown.clone();

@@ -67,6 +67,7 @@ pub(crate) async fn run<A: App>(
     let Ok(Ok(connection)) = handshake else {
         return; // The log says 499: the client left before it was answered.
     };
+    let _open = auricle_telemetry::metrics().open("websocket");
     let (socket, link) = Link::open(connection.into_inner(), limits).await;
     let app =
         AssertUnwindSafe(Box::pin(shared.app.websocket(context, head, socket))).catch_unwind();

@@ -190,6 +190,10 @@ impl App for TestApp {
         }
     }
 
+    fn snapshot(&self) -> auricle_telemetry::Snapshot {
+        auricle_telemetry::Snapshot::default()
+    }
+
     fn health(&self) -> Health {
         Health {
             status: HealthStatus::Ok,

@@ -81,7 +81,9 @@ fn next<J: Job>(shared: &Shared<J>, holds_session: bool) -> Next<J> {
 
 /// Does one job and answers it.
 fn work<J: Job>(shared: &Shared<J>, index: usize, entry: Entry<J>, held: &mut Sessions<J>) {
-    let Entry { job, reply } = entry;
+    let Entry { job, reply, queued } = entry;
+    let device = shared.config.thread_name;
+    auricle_telemetry::metrics().queue_wait(device, queued.elapsed());
     if let Some(error) = refusal(&job, reply.is_closed()) {
         let _ = reply.send(Err(error));
         return;
@@ -95,6 +97,10 @@ fn work<J: Job>(shared: &Shared<J>, index: usize, entry: Entry<J>, held: &mut Se
         let mut state = shared.lock();
         state.sessions = state.sessions + held.len() - sessions_before;
         book(&mut state, &job, result.is_ok(), took);
+    }
+    if result.is_ok() && job.audio_samples() > 0 {
+        let audio = super::duration(job.audio_samples());
+        auricle_telemetry::metrics().computed(device, job.tenant().as_str(), audio, took);
     }
     set_running(shared, index, None);
     // The job, and with it the lease, ends before the caller hears of it.
