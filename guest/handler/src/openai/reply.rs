@@ -32,7 +32,10 @@ pub fn whole(all: Collected, asked: &Asked, known: Vec<String>) -> Response {
         Format::DiarizedJson => (JSON, diarized_json(&transcript)),
         Format::Text => (TEXT, text(&transcript) + "\n"),
         Format::Srt => (TEXT, srt(&transcript, &asked.subtitles)),
-        Format::Vtt => ("text/vtt; charset=utf-8", vtt(&transcript, &asked.subtitles)),
+        Format::Vtt => (
+            "text/vtt; charset=utf-8",
+            vtt(&transcript, &asked.subtitles),
+        ),
     };
     Response::new(200).with_body(kind, body.into_bytes())
 }
