@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn granularities_say_what_verbose_json_shows() {
-        let shown = |pairs| {
+        let shown = |pairs: &[(&str, &str)]| {
             let asked = read(pairs, Task::Transcribe).unwrap();
             (asked.segments, asked.words)
         };
