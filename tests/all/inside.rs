@@ -80,6 +80,7 @@ pub fn config_with_cache(toml: &str, dir: &Path) -> Config {
         default_model: "tiny.en".to_owned(),
         workers: 2,
         graph_workers: 2,
+        traces: None,
     }
 }
 

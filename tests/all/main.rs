@@ -27,6 +27,8 @@ mod cancel;
 mod cli;
 /// Components come into their roles: at the start, by a swap, out of the cache.
 mod deployment;
+/// Floods, smuggled requests and forms that are built to be held.
+mod edge;
 /// Every container and codec that the README names.
 mod formats;
 /// Starting and stopping: readiness, configuration, CORS, HTTP versions, drain.
@@ -51,5 +53,7 @@ mod regression;
 mod speakers;
 /// Keys, and what a tenant can see of another.
 mod tenancy;
+/// Spans of a request, at a collector.
+mod traces;
 /// Voice activity: what it finds, what is left out for it, and a server without it.
 mod voice;

@@ -96,6 +96,10 @@ pub struct ServeArgs {
     /// Serve other machines without keys.
     #[arg(long, env = "AURICLE_INSECURE")]
     pub insecure: bool,
+    /// Collector that traces of requests are sent to (OTLP over HTTP), as http://127.0.0.1:4318.
+    /// OTEL_EXPORTER_OTLP_ENDPOINT is accepted too. Default: none.
+    #[arg(long, env = "AURICLE_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
     /// Threads that compute, each with a state of its own. Default: one per core.
     #[arg(long, env = "AURICLE_WORKERS", value_name = "N")]
     pub workers: Option<usize>,

@@ -23,10 +23,13 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Serve(_) => "info,symphonia=warn",
         Command::Transcribe(_) | Command::Diarize(_) | Command::Models(_) => "warn",
     };
-    logging::start(&cli.common, default_log)?;
-    let config = Config::resolve(&cli.common)?;
+    let mut config = Config::resolve(&cli.common)?;
+    if let Command::Serve(args) = &cli.command {
+        config = config.serve(args)?;
+    }
+    let _telemetry = logging::start(&cli.common, default_log, config.traces.as_ref())?;
     match cli.command {
-        Command::Serve(args) => runtime()?.block_on(serve::run(config.serve(&args)?)),
+        Command::Serve(_) => runtime()?.block_on(serve::run(config)),
         Command::Transcribe(args) => runtime()?.block_on(transcribe::run(config, args)),
         Command::Diarize(args) => runtime()?.block_on(diarize::run(config, args)),
         Command::Models(command) => models::run(config, command),

@@ -12,6 +12,7 @@ use auricle_audio::DecodeLimits;
 use auricle_gateway::{AdminConfig, GatewayConfig};
 use auricle_models::StoreDirs;
 use auricle_runtime::{InstanceLimits, RuntimeConfig};
+use auricle_telemetry::traces::TraceConfig;
 use auricle_tenancy::CredentialConfig;
 use etcetera::BaseStrategy;
 use serde::Deserialize;
@@ -39,8 +40,29 @@ pub struct FileConfig {
     pub runtime: RuntimeConfig,
     /// Limits of the first-party components, and of tenants' that name none.
     pub limits: RoleLimits,
+    /// Traces of requests.
+    pub telemetry: TelemetryConfig,
     /// Components of tenants, by the tenant's name.
     pub tenants: BTreeMap<String, TenantConfig>,
+}
+
+/// Traces of requests.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetryConfig {
+    /// Base URL of the collector (OTLP over HTTP). Default: none, and no traces.
+    pub otlp_endpoint: Option<String>,
+    /// Share of requests that is traced, 0.0..=1.0. Default 1.
+    pub sample_ratio: f64,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            sample_ratio: 1.0,
+        }
+    }
 }
 
 /// Models and the device.
@@ -183,6 +205,8 @@ pub struct Config {
     pub workers: usize,
     /// Threads that compute voice activity and the like.
     pub graph_workers: usize,
+    /// Where `serve` sends traces.
+    pub traces: Option<TraceConfig>,
 }
 
 impl Config {
@@ -222,6 +246,7 @@ impl Config {
             default_model: DEFAULT_MODEL.into(),
             workers: 1,
             graph_workers: graph_workers(graph)?,
+            traces: None,
         };
         config.set_model(default_model);
         config.set_workers(workers)?;
@@ -241,6 +266,7 @@ impl Config {
             self.file.server.admin.listen = args.admin_listen;
         }
         self.file.server.insecure |= args.insecure;
+        self.traces = self.trace_config(args.otlp_endpoint.clone());
         if args.model.is_some() {
             self.set_model(args.model.clone());
         }
@@ -248,6 +274,19 @@ impl Config {
             self.set_workers(args.workers)?;
         }
         Ok(self)
+    }
+
+    /// Where traces go: `endpoint`, else the file, else the variable that every exporter knows.
+    fn trace_config(&self, endpoint: Option<String>) -> Option<TraceConfig> {
+        let telemetry = &self.file.telemetry;
+        let endpoint = endpoint
+            .or_else(|| telemetry.otlp_endpoint.clone())
+            .or_else(|| std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok())
+            .filter(|endpoint| !endpoint.is_empty())?;
+        Some(TraceConfig {
+            endpoint,
+            sample_ratio: telemetry.sample_ratio,
+        })
     }
 
     /// Sets the default model: `name`, else `WHISPER_MODEL`, else [`DEFAULT_MODEL`].

@@ -9,12 +9,14 @@ use std::time::Instant;
 
 use auricle_runtime::{GuestData, GuestFailure, Revision, metered, new_store};
 use auricle_speech::{Clip, MAX_CHUNK_SAMPLES, Segment, Span, Turn};
+use auricle_telemetry::step;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 use wasmtime::component::Resource;
 use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::WasiHttpView;
@@ -100,9 +102,10 @@ impl Guests {
         let (sender, response) = oneshot::channel();
         let store = self.store("handler", &revision, &scope, Grants::of_handler(services));
         let deadline = scope.deadline;
-        let task = AbortOnDrop(tokio::spawn(run_http(
-            store, revision, deadline, request, sender,
-        )));
+        let work = run_http(store, revision, deadline, request, sender);
+        let task = AbortOnDrop(tokio::spawn(
+            work.instrument(step!("guest", role = "handler")),
+        ));
         match response.await {
             Ok(Ok(response)) => {
                 Ok(response.map(|body| UnsyncBoxBody::new(GuardedBody { body, _task: task })))
@@ -137,6 +140,7 @@ impl Guests {
             path_with_query: request.path_with_query,
             headers: request.headers,
         };
+        let step = step!("guest", role = "handler");
         run(&mut store, scope.deadline, async |store| {
             let socket = store.data_mut().table.push(HostSocket::new(socket))?;
             let guest = live.instantiate_async(&mut *store).await?;
@@ -145,6 +149,7 @@ impl Guests {
                 .call_handle(store, &upgrade, socket)
                 .await
         })
+        .instrument(step)
         .await
     }
 
@@ -185,6 +190,7 @@ impl Guests {
                 .call_split(store, borrowed, MAX_CHUNK_SAMPLES)
                 .await
         })
+        .instrument(step!("chunk"))
         .await?
         .map_err(|error| refused("the clip", &error))?;
         check_spans(spans.into_iter().map(span_from_wit).collect(), clip)
@@ -253,6 +259,7 @@ impl Assigner {
                 .call_assign(store, &segments, &turns)
                 .await
         })
+        .instrument(step!("assign"))
         .await?
         .map_err(|error| refused("segments", &error))?;
         check_segments(assigned.into_iter().map(segment_from_wit).collect())

@@ -10,7 +10,9 @@ use std::time::Duration;
 use auricle_audio::{AudioError, DecodeLimits, Hint};
 use auricle_speech::Clip;
 use auricle_speech::audio::samples_to_duration;
+use auricle_telemetry::step;
 use tokio::sync::Semaphore;
+use tracing::Instrument;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::DynInputStream;
 
@@ -38,7 +40,10 @@ impl Host for GuestState {
         limits.max_duration = limits
             .max_duration
             .min(playing_time(self.held.left_bytes()));
-        match decode(stream, hint, limits).await {
+        match decode(stream, hint, limits)
+            .instrument(step!("decode"))
+            .await
+        {
             Ok(clip) => Ok(Ok(self.push_clip(clip)?)),
             Err(error) => Ok(Err(error)),
         }

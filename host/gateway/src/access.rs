@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use auricle_speech::TenantId;
-use http::{Method, StatusCode};
-use tracing::{Level, Span, field};
+use auricle_telemetry::traces;
+use http::{HeaderMap, Method, StatusCode};
+use tracing::instrument::Instrumented;
+use tracing::{Instrument, Level, Span, field};
 
 use crate::request_id::RequestId;
 use crate::rescue::CLIENT_GONE;
@@ -16,7 +18,7 @@ const MAX_PATH: usize = 256;
 /// client went away.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
-    span: Span,
+    spans: Spans,
     started: Instant,
     outcome: Option<u16>,
     path: String,
@@ -25,11 +27,34 @@ pub(crate) struct AccessLog {
     quiet: bool,
 }
 
+/// What a request is to the log and to a collector.
+#[derive(Clone, Debug)]
+pub(crate) struct Spans {
+    pub(crate) log: Span,
+    trace: Span,
+}
+
+impl Spans {
+    /// Has both know that what `work` does belongs to the request.
+    pub(crate) fn instrument<F: Future>(self, work: F) -> Instrumented<Instrumented<F>> {
+        // The outer one is entered first. Either may be switched off.
+        work.instrument(self.log).instrument(self.trace)
+    }
+}
+
 impl AccessLog {
     /// Opens the request's span. The query is left out: people put secrets into it.
-    pub(crate) fn new(id: &RequestId, method: &Method, path: &str, quiet: bool) -> Self {
+    pub(crate) fn new(
+        id: &RequestId,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        quiet: bool,
+    ) -> Self {
         let path: String = path.chars().take(MAX_PATH).collect();
+        let trace = traces::request(method, &path, headers, id.as_str());
         let span = tracing::info_span!(
+            parent: &trace,
             "request",
             request_id = %id,
             tenant = field::Empty,
@@ -38,7 +63,7 @@ impl AccessLog {
             status = field::Empty,
         );
         Self {
-            span,
+            spans: Spans { log: span, trace },
             started: Instant::now(),
             outcome: None,
             path,
@@ -47,13 +72,13 @@ impl AccessLog {
         }
     }
 
-    pub(crate) fn span(&self) -> &Span {
-        &self.span
+    pub(crate) fn spans(&self) -> &Spans {
+        &self.spans
     }
 
     /// The request has proved whose it is.
     pub(crate) fn of_tenant(&mut self, tenant: &TenantId) {
-        self.span.record("tenant", tenant.as_str());
+        self.spans.log.record("tenant", tenant.as_str());
         self.tenant = Some(tenant.as_str().to_owned());
     }
 
@@ -74,7 +99,8 @@ impl AccessLog {
 impl Drop for AccessLog {
     fn drop(&mut self) {
         let status = self.status();
-        self.span.record("status", status);
+        self.spans.log.record("status", status);
+        traces::ended(&self.spans.trace, status);
         let took = self.started.elapsed();
         auricle_telemetry::metrics().request(&self.path, status, self.tenant.as_deref(), took);
         let elapsed_ms = millis(took);
@@ -84,11 +110,13 @@ impl Drop for AccessLog {
             _ => Level::INFO,
         };
         match level {
-            Level::WARN => tracing::warn!(parent: &self.span, status, elapsed_ms, "request ended"),
-            Level::DEBUG => {
-                tracing::debug!(parent: &self.span, status, elapsed_ms, "request ended")
+            Level::WARN => {
+                tracing::warn!(parent: &self.spans.log, status, elapsed_ms, "request ended")
             }
-            _ => tracing::info!(parent: &self.span, status, elapsed_ms, "request ended"),
+            Level::DEBUG => {
+                tracing::debug!(parent: &self.spans.log, status, elapsed_ms, "request ended")
+            }
+            _ => tracing::info!(parent: &self.spans.log, status, elapsed_ms, "request ended"),
         }
     }
 }

@@ -89,7 +89,7 @@ impl Body for HeldBody {
                 self.left_bytes = self.left_bytes.map(|left| left.saturating_sub(len));
             }
             Poll::Ready(Some(Err(error))) => {
-                tracing::warn!(parent: self.held.log.span(), error = %error, "the answer broke off");
+                tracing::warn!(parent: &self.held.log.spans().log, error = %error, "the answer broke off");
             }
             Poll::Ready(None) => self.ended = true,
         }

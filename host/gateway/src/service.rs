@@ -17,7 +17,6 @@ use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
 use crate::access::AccessLog;
 use crate::admission::Admission;
@@ -70,8 +69,10 @@ pub(crate) async fn handle<A: App>(
     let path = request.uri().path();
     let dialect = Dialect::of(path);
     let path_is_openai = path.starts_with("/v1/");
-    let log = AccessLog::new(&id, request.method(), path, route::is_own(path));
-    let span = log.span().clone();
+    let quiet = route::is_own(path);
+    let log = AccessLog::new(&id, request.method(), path, request.headers(), quiet);
+    let spans = log.spans().clone();
+    let span = spans.log.clone();
     let method = request.method().clone();
     let origin = request.headers().get(ORIGIN).cloned();
     let mut visit = Visit {
@@ -85,7 +86,7 @@ pub(crate) async fn handle<A: App>(
             permit: None,
         }),
     };
-    let outcome = visit.answer(request).instrument(span.clone()).await;
+    let outcome = spans.instrument(visit.answer(request)).await;
     let mut response = outcome.unwrap_or_else(|refusal| {
         let error: &dyn std::error::Error = &refusal;
         tracing::debug!(parent: &span, error, "refused");
@@ -225,7 +226,7 @@ impl<A: App> Visit<'_, A> {
             })?;
         let context = self.context(tenant, RequestClass::Live, None);
         if let Some(held) = self.held.take() {
-            let span = held.log.span().clone();
+            let spans = held.log.spans().clone();
             let scope = self.scope.clone();
             let call = socket::Call {
                 context,
@@ -233,7 +234,7 @@ impl<A: App> Visit<'_, A> {
                 upgrade,
             };
             let session = socket::run(Arc::clone(shared), scope, held, call);
-            shared.tasks.spawn(Box::pin(session).instrument(span));
+            shared.tasks.spawn(spans.instrument(Box::pin(session)));
         }
         Ok(response.map(|body| body.map_err(|never| match never {}).boxed_unsync()))
     }

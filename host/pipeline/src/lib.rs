@@ -34,9 +34,10 @@ use auricle_audio::DecodeLimits;
 use auricle_capability::{Events, Guests, RequestScope, Services, SpeechError};
 use auricle_inference::{DeviceStats, InferenceError, Lease, Registry, Scheduler};
 use auricle_speech::{Clip, LanguageScore, SpeakerOptions, TranscribeOptions, Turn};
-use auricle_telemetry::Snapshot;
+use auricle_telemetry::{Snapshot, step};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tracing::Instrument;
 
 use crate::speakers::Diarizing;
 
@@ -172,14 +173,16 @@ impl Services for Pipeline {
         }
         let (sender, receiver) = tokio::sync::mpsc::channel(QUEUED_EVENTS);
         let (pipeline, scope) = (self.clone(), scope.clone());
-        let task = tokio::spawn(async move {
+        let step = step!("transcribe", audio_secs = clip.span().end_secs());
+        let work = async move {
             if let Err(error) =
                 transcribe::transcribe(&pipeline, &scope, &clip, &options, &sender).await
             {
                 // Nobody listens any more when this fails.
                 let _ = sender.send(Err(error)).await;
             }
-        });
+        };
+        let task = tokio::spawn(work.instrument(step));
         Ok(Events::new(receiver, task))
     }
 

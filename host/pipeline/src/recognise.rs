@@ -10,7 +10,9 @@ use auricle_inference::{InferenceError, Lease, SpanJob, SpanResult, Work};
 use auricle_speech::{
     CancelFlag, Clip, DecodeOptions, Language, LanguageScore, MAX_CHUNK_SAMPLES, Segment, Span,
 };
+use auricle_telemetry::step;
 use futures::{Stream, StreamExt, stream};
+use tracing::Instrument;
 
 use crate::{Inner, speech_error};
 
@@ -37,7 +39,13 @@ pub(crate) fn recognise<'a>(
                 language,
                 options: options.clone(),
             };
-            match run(inner, scope, lease, clip, span, work, number > 0).await? {
+            let step = step!(
+                "recognise",
+                start_secs = span.start_secs(),
+                end_secs = span.end_secs()
+            );
+            let work = run(inner, scope, lease, clip, span, work, number > 0);
+            match work.instrument(step).await? {
                 SpanResult::Segments(segments) => Ok((span, segments)),
                 SpanResult::Languages(_) => Err(SpeechError::Internal),
             }
@@ -56,7 +64,8 @@ pub(crate) async fn detect_language(
         start: 0,
         end: clip.len_samples().min(MAX_CHUNK_SAMPLES),
     };
-    match run(inner, scope, lease, clip, span, Work::DetectLanguage, false).await? {
+    let work = run(inner, scope, lease, clip, span, Work::DetectLanguage, false);
+    match work.instrument(step!("detect_language")).await? {
         SpanResult::Languages(scores) => Ok(scores),
         SpanResult::Segments(_) => Err(SpeechError::Internal),
     }

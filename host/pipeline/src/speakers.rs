@@ -14,9 +14,11 @@ use auricle_inference::Lease;
 use auricle_speech::{
     CancelFlag, Clip, GraphEngine, GraphResult, GraphWork, KnownVoice, Span, SpeakerOptions, Turn,
 };
+use auricle_telemetry::step;
 use futures::{StreamExt, pin_mut, stream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use crate::graphs::{GraphParts, SpeakerModels};
 use crate::{Inner, Pipeline};
@@ -48,7 +50,7 @@ impl Diarizing {
         let (done, share) = watch::channel(0.0);
         let inner = Arc::clone(&pipeline.inner);
         let (scope, clip) = (scope.clone(), clip.clone());
-        let task = tokio::spawn(async move {
+        let work = async move {
             let line = Line::new(&inner, &scope).await?;
             let mut known = Vec::with_capacity(options.known.len());
             for voice in &options.known {
@@ -59,7 +61,8 @@ impl Diarizing {
                 ..numbers(&options)
             };
             line.diarize(&clip, asked, &done).await
-        });
+        };
+        let task = tokio::spawn(work.instrument(step!("diarize")));
         Self { task, share }
     }
 

@@ -1,4 +1,4 @@
-//! Names of every metric, and the process's numbers under them.
+//! Names of every metric, and the process's numbers under them; [`traces`] of requests.
 //!
 //! Owns what is counted and how it is written down (OpenMetrics text, which Prometheus reads);
 //! knows nothing of requests or models. Counts are a process's, so there is one [`metrics`] for all
@@ -11,6 +11,10 @@
 
 pub mod names;
 mod process;
+pub mod traces;
+
+#[doc(hidden)]
+pub use tracing;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{LazyLock, Mutex, PoisonError};

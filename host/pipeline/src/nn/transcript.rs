@@ -165,7 +165,7 @@ mod tests {
     fn samples_of_one_channel_are_a_clip() {
         for shape in [vec![3], vec![1, 3], vec![1]] {
             let clip = clip_of(vec![sound(&shape)]).unwrap();
-            assert_eq!(clip.len_samples(), shape.iter().product());
+            assert_eq!(clip.len_samples(), shape.iter().product::<u64>());
         }
         let odd = vec![f32::NAN, f32::INFINITY, 7.0];
         let clip = clip_of(vec![input(&[3], TensorData::F32(odd))]).unwrap();
