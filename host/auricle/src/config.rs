@@ -12,7 +12,7 @@ use auricle_audio::DecodeLimits;
 use auricle_gateway::{AdminConfig, GatewayConfig};
 use auricle_models::StoreDirs;
 use auricle_runtime::{InstanceLimits, RuntimeConfig};
-use auricle_tenancy::CredentialConfig;
+use auricle_tenancy::{CredentialConfig, Quotas};
 use etcetera::BaseStrategy;
 use serde::Deserialize;
 
@@ -31,6 +31,8 @@ pub struct FileConfig {
     pub admin: AdminConfig,
     /// Who may come in.
     pub credentials: CredentialConfig,
+    /// What a tenant may use that has no quota of its own.
+    pub quotas: Quotas,
     /// Models and the device.
     pub models: ModelsConfig,
     /// Bounds on audio.
@@ -175,6 +177,8 @@ pub struct ComponentConfig {
 pub struct Config {
     /// The file, with what flags and variables put in its place.
     pub file: FileConfig,
+    /// Where the server keeps its state.
+    pub data_dir: PathBuf,
     /// Directories of the models store.
     pub store: StoreDirs,
     /// The model of requests that name none.
@@ -218,6 +222,7 @@ impl Config {
         let (workers, graph) = (file.models.workers, file.models.graph_workers);
         let mut config = Self {
             file,
+            data_dir,
             store,
             default_model: DEFAULT_MODEL.into(),
             workers: 1,

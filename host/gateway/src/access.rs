@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use auricle_speech::TenantId;
+use auricle_tenancy::Access;
 use http::{Method, StatusCode};
 use tracing::{Level, Span, field};
 
@@ -33,6 +33,7 @@ impl AccessLog {
             "request",
             request_id = %id,
             tenant = field::Empty,
+            key = field::Empty,
             method = %method,
             path = path.as_str(),
             status = field::Empty,
@@ -51,10 +52,13 @@ impl AccessLog {
         &self.span
     }
 
-    /// The request has proved whose it is.
-    pub(crate) fn of_tenant(&mut self, tenant: &TenantId) {
-        self.span.record("tenant", tenant.as_str());
-        self.tenant = Some(tenant.as_str().to_owned());
+    /// The request has proved whose it is, and with which key.
+    pub(crate) fn of(&mut self, access: &Access) {
+        self.span.record("tenant", access.tenant.as_str());
+        if let Some(key) = &access.key {
+            self.span.record("key", key.as_str());
+        }
+        self.tenant = Some(access.tenant.as_str().to_owned());
     }
 
     /// The answer is complete.

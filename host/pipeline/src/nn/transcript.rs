@@ -16,6 +16,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::run;
+use crate::recognise::max_queued;
+use crate::use_audio;
 
 /// Name of the output.
 const OUTPUT: &str = "transcript";
@@ -44,6 +46,8 @@ impl LoadedGraph for Transcriber {
         let (lease, device, scope) = (self.lease.clone(), Arc::clone(&self.device), scope.clone());
         async move {
             let clip = clip_of(inputs)?;
+            use_audio(&scope, clip.len_samples())
+                .map_err(|error| GraphError::Unavailable(error.to_string()))?;
             let call = Call {
                 lease,
                 device,
@@ -107,6 +111,7 @@ impl Call {
             work: work.clone(),
             cancel: CancelFlag::new(),
             deadline: Some(self.scope.deadline),
+            max_queued: max_queued(&self.scope),
         };
         run(&self.device, job, self.scope.deadline).await
     }
@@ -165,7 +170,7 @@ mod tests {
     fn samples_of_one_channel_are_a_clip() {
         for shape in [vec![3], vec![1, 3], vec![1]] {
             let clip = clip_of(vec![sound(&shape)]).unwrap();
-            assert_eq!(clip.len_samples(), shape.iter().product());
+            assert_eq!(clip.len_samples(), shape.iter().product::<u64>());
         }
         let odd = vec![f32::NAN, f32::INFINITY, 7.0];
         let clip = clip_of(vec![input(&[3], TensorData::F32(odd))]).unwrap();
