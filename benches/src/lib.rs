@@ -16,6 +16,7 @@ use auricle_capability::{
 use auricle_runtime::deployment::RevisionParts;
 use auricle_runtime::{Deployment, InstanceLimits, Revision, Runtime, RuntimeConfig};
 use auricle_speech::TenantId;
+use auricle_tenancy::Account;
 
 /// How long a call may take; none comes near it.
 const DEADLINE: Duration = Duration::from_secs(3600);
@@ -71,6 +72,7 @@ fn revision<P>(component: P) -> Arc<Revision<P>> {
 pub fn scope() -> RequestScope {
     RequestScope {
         tenant: TenantId::default_tenant(),
+        account: Account::unlimited(),
         request_id: "bench".into(),
         deadline: Instant::now() + DEADLINE,
     }

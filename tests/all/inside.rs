@@ -76,6 +76,7 @@ pub fn config_with_cache(toml: &str, dir: &Path) -> Config {
     file.server.listen = vec!["127.0.0.1:0".parse().unwrap()];
     Config {
         file,
+        data_dir: dir.to_owned(),
         store: StoreDirs::from_env().unwrap(),
         default_model: "tiny.en".to_owned(),
         workers: 2,

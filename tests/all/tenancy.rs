@@ -1,7 +1,14 @@
-//! Keys, and what a tenant can see of another: nothing.
+//! Keys, quotas, the admin API; and what a tenant can see of another: nothing.
+
+/// The admin API and the verbs that use it.
+mod admin;
+mod desk;
+/// Keys: made, used, ended, guessed.
+mod keys;
+/// What a tenant may use.
+mod quotas;
 
 use std::sync::OnceLock;
-
 use std::time::Duration;
 
 use futures::stream;

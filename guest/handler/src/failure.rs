@@ -15,6 +15,9 @@ const OVER_BUDGET_RETRY_SECS: u32 = 5;
 /// OpenAI's word for a model that is not there.
 pub const MODEL_NOT_FOUND: &str = "model_not_found";
 
+/// OpenAI's word for a tenant that is over a limit of its own.
+const RATE_LIMIT_EXCEEDED: &str = "rate_limit_exceeded";
+
 /// A failed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -176,7 +179,8 @@ impl From<DecodeError> for Failure {
                 429,
                 "your running requests hold all the memory you may use: wait for one to end",
             )
-            .retry_after(OVER_BUDGET_RETRY_SECS),
+            .retry_after(OVER_BUDGET_RETRY_SECS)
+            .coded(RATE_LIMIT_EXCEEDED),
             DecodeError::Other(text) => Self::internal(text),
         }
     }
@@ -202,9 +206,10 @@ impl From<SpeechError> for Failure {
             }
             SpeechError::OverLimit(secs) => Self::new(
                 429,
-                format!("you have as much audio queued as you may: try again in {secs} s"),
+                format!("you have as much audio queued, or used this minute, as you may: try again in {secs} s"),
             )
-            .retry_after(secs),
+            .retry_after(secs)
+            .coded(RATE_LIMIT_EXCEEDED),
             SpeechError::DeadlineExceeded => {
                 Self::new(504, "the transcription took longer than it may")
             }

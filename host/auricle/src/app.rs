@@ -42,6 +42,7 @@ impl HandlerApp {
     fn scope(&self, context: &RequestContext) -> RequestScope {
         RequestScope {
             tenant: context.tenant.clone(),
+            account: Arc::clone(&context.account),
             request_id: context.request_id.as_str().into(),
             deadline: context
                 .deadline

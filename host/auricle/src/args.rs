@@ -1,10 +1,14 @@
 //! The command line as typed.
 
+mod admin;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use auricle_formats::{SubtitleOptionError, SubtitleOptions};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use admin::{ClientArgs, KeyArgs, KeyCommand, QuotaArgs, ScopeArg, TenantArgs, TenantCommand};
 
 /// A self-hosted speech-to-text server.
 #[derive(Debug, Parser)]
@@ -19,7 +23,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong arguments; \
-3 some of the files could not be transcribed.";
+3 some of the files could not be transcribed; 4 no such tenant or key; 5 refused.";
 
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
@@ -72,6 +76,10 @@ pub enum Command {
     /// Manage models.
     #[command(subcommand)]
     Models(ModelsCommand),
+    /// Manage tenants and what they may use.
+    Tenant(TenantArgs),
+    /// Manage keys.
+    Key(KeyArgs),
 }
 
 /// Options of `serve`.

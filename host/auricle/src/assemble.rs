@@ -21,7 +21,7 @@ use auricle_pipeline::{Deployments, Pipeline, PipelineParts, TenantDeployments};
 use auricle_runtime::deployment::RevisionParts;
 use auricle_runtime::{Deployment, InstanceLimits, Runtime, RuntimeError};
 use auricle_speech::{ModelFiles, TenantId};
-use auricle_tenancy::Credentials;
+use auricle_tenancy::{SqliteStore, Tenancy, Upkeep};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::HandlerApp;
@@ -100,6 +100,8 @@ pub struct Server {
     model: String,
     /// Keeps the default model loaded.
     _default_model: Lease,
+    /// Keeps keys and quotas up to date.
+    _upkeep: Upkeep,
 }
 
 impl Server {
@@ -108,19 +110,23 @@ impl Server {
     /// # Errors
     /// When any of it fails; nothing listens then.
     pub async fn start(config: Config) -> Result<Self> {
-        let credentials = Credentials::new(&config.file.credentials)?;
-        let node = {
+        let (tenancy, upkeep, node) = {
             let config = config.clone();
-            tokio::task::spawn_blocking(move || Node::assemble(&config)).await??
+            let assemble = move || -> Result<_> {
+                let (tenancy, upkeep) = tenancy(&config)?;
+                Ok((tenancy, upkeep, Node::assemble(&config)?))
+            };
+            tokio::task::spawn_blocking(assemble).await??
         };
         let model = config.default_model;
         let lease = node.registry.lease(&model, false).await?;
-        let bound = Gateway::bind(config.file.server, credentials).await?;
+        let bound = Gateway::bind(config.file.server, tenancy).await?;
         Ok(Self {
             node,
             bound,
             model,
             _default_model: lease,
+            _upkeep: upkeep,
         })
     }
 
@@ -141,6 +147,18 @@ impl Server {
         let app = HandlerApp::new(self.node.pipeline.clone(), self.model);
         self.bound.serve(app, shutdown).await
     }
+}
+
+/// Tenants, keys and accounts, from the data directory and the configuration.
+fn tenancy(config: &Config) -> Result<(Arc<Tenancy>, Upkeep)> {
+    let store = Arc::new(SqliteStore::open(&config.data_dir)?);
+    let tenancy = Tenancy::new(
+        &config.file.credentials,
+        Some(store),
+        config.file.quotas.clone(),
+    )?;
+    let upkeep = Upkeep::start(&tenancy)?;
+    Ok((tenancy, upkeep))
 }
 
 /// Makes components ready for their roles.

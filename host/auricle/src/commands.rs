@@ -1,9 +1,12 @@
 //! What each verb does.
 
+mod admin;
 mod audio;
 mod diarize;
+mod key;
 mod models;
 mod serve;
+mod tenant;
 mod transcribe;
 
 use std::process::ExitCode;
@@ -21,7 +24,7 @@ use crate::logging;
 pub fn run(cli: Cli) -> Result<ExitCode> {
     let default_log = match &cli.command {
         Command::Serve(_) => "info,symphonia=warn",
-        Command::Transcribe(_) | Command::Diarize(_) | Command::Models(_) => "warn",
+        _ => "warn",
     };
     let mut config = Config::resolve(&cli.common)?;
     if let Command::Serve(args) = &cli.command {
@@ -33,6 +36,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Transcribe(args) => runtime()?.block_on(transcribe::run(config, args)),
         Command::Diarize(args) => runtime()?.block_on(diarize::run(config, args)),
         Command::Models(command) => models::run(config, command),
+        Command::Tenant(args) => tenant::run(&config, &args),
+        Command::Key(args) => key::run(&config, &args),
     }
 }
 

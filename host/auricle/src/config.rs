@@ -13,7 +13,7 @@ use auricle_gateway::{AdminConfig, GatewayConfig};
 use auricle_models::StoreDirs;
 use auricle_runtime::{InstanceLimits, RuntimeConfig};
 use auricle_telemetry::traces::TraceConfig;
-use auricle_tenancy::CredentialConfig;
+use auricle_tenancy::{CredentialConfig, Quotas};
 use etcetera::BaseStrategy;
 use serde::Deserialize;
 
@@ -32,6 +32,8 @@ pub struct FileConfig {
     pub admin: AdminConfig,
     /// Who may come in.
     pub credentials: CredentialConfig,
+    /// What a tenant may use that has no quota of its own.
+    pub quotas: Quotas,
     /// Models and the device.
     pub models: ModelsConfig,
     /// Bounds on audio.
@@ -197,6 +199,8 @@ pub struct ComponentConfig {
 pub struct Config {
     /// The file, with what flags and variables put in its place.
     pub file: FileConfig,
+    /// Where the server keeps its state.
+    pub data_dir: PathBuf,
     /// Directories of the models store.
     pub store: StoreDirs,
     /// The model of requests that name none.
@@ -242,6 +246,7 @@ impl Config {
         let (workers, graph) = (file.models.workers, file.models.graph_workers);
         let mut config = Self {
             file,
+            data_dir,
             store,
             default_model: DEFAULT_MODEL.into(),
             workers: 1,

@@ -19,6 +19,7 @@ use wasmtime_wasi::p2::DynInputStream;
 use crate::bindings::imports::auricle::audio::decoding::{
     DecodeError, Hint as GuestHint, Host, SourceFailure as GuestSourceFailure,
 };
+use crate::held::clip_bytes;
 use crate::source::{SourceFailure, bridge};
 use crate::state::GuestState;
 
@@ -37,14 +38,19 @@ impl Host for GuestState {
     ) -> wasmtime::Result<Result<Resource<Clip>, DecodeError>> {
         let stream = self.table.delete(source)?;
         let mut limits = self.services()?.decode_limits();
-        limits.max_duration = limits
+        let own = limits
             .max_duration
-            .min(playing_time(self.held.left_bytes()));
-        match decode(stream, hint, limits)
-            .instrument(step!("decode"))
-            .await
-        {
+            .min(playing_time(self.held.own_left_bytes()));
+        limits.max_duration = own.min(playing_time(self.held.left_bytes()));
+        // What the tenant's other requests hold is for waiting, not for a shorter file.
+        let waits = limits.max_duration < own;
+        let decoded = decode(stream, hint, limits).instrument(step!("decode"));
+        match decoded.await {
+            Ok(clip) if self.held.check(clip_bytes(clip.len_samples())).is_err() => {
+                Ok(Err(DecodeError::OverBudget))
+            }
             Ok(clip) => Ok(Ok(self.push_clip(clip)?)),
+            Err(DecodeError::TooLong(_)) if waits => Ok(Err(DecodeError::OverBudget)),
             Err(error) => Ok(Err(error)),
         }
     }

@@ -11,6 +11,7 @@ use auricle_speech::{
     Clip, DroppedSegment, Language, LanguageScore, Segment, SpeakerOptions, TenantId,
     TranscribeOptions, Turn, VoiceStream,
 };
+use auricle_tenancy::Account;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -20,6 +21,8 @@ use tokio::sync::mpsc;
 pub struct RequestScope {
     /// The tenant.
     pub tenant: TenantId,
+    /// What that tenant may use and uses.
+    pub account: Arc<Account>,
     /// The request's id, as in the log and the `x-request-id` header.
     pub request_id: Arc<str>,
     /// When the host stops working on the request.

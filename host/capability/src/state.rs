@@ -103,7 +103,7 @@ impl GuestState {
         Self {
             table,
             log: LogLines::new(role, &scope),
-            held: HeldAudio::new(limits.host_bytes),
+            held: HeldAudio::new(limits.host_bytes, Arc::clone(&scope.account)),
             scope,
             configuration,
             services: grants.services,

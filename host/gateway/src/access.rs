@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use auricle_speech::TenantId;
 use auricle_telemetry::traces;
+use auricle_tenancy::Access;
 use http::{HeaderMap, Method, StatusCode};
 use tracing::instrument::Instrumented;
 use tracing::{Instrument, Level, Span, field};
@@ -58,6 +58,7 @@ impl AccessLog {
             "request",
             request_id = %id,
             tenant = field::Empty,
+            key = field::Empty,
             method = %method,
             path = path.as_str(),
             status = field::Empty,
@@ -76,10 +77,14 @@ impl AccessLog {
         &self.spans
     }
 
-    /// The request has proved whose it is.
-    pub(crate) fn of_tenant(&mut self, tenant: &TenantId) {
-        self.spans.log.record("tenant", tenant.as_str());
-        self.tenant = Some(tenant.as_str().to_owned());
+    /// The request has proved whose it is, and with which key.
+    pub(crate) fn of(&mut self, access: &Access) {
+        let log = &self.spans.log;
+        log.record("tenant", access.tenant.as_str());
+        if let Some(key) = &access.key {
+            log.record("key", key.as_str());
+        }
+        self.tenant = Some(access.tenant.as_str().to_owned());
     }
 
     /// The answer is complete.

@@ -1,19 +1,32 @@
-//! The listener for operators: `/metrics`, `/livez`, `/readyz`, `/health`.
+//! The listener for operators: `/metrics`, `/livez`, `/readyz`, `/health`, and the admin API under
+//! `/admin/v1`.
 //!
 //! Apart from the API's addresses, so that a full or draining server can be looked at and so that a
-//! proxy in front of the API does not show it to everybody. Asks for no key, and therefore listens
-//! on loopback unless told otherwise.
+//! proxy in front of the API does not show it to everybody. Who may do what stands in `door`, what
+//! there is to do in [`api`].
 //!
 //! # Limits
-//! HTTP/1 only, at most 16 connections, 10 s for a request's head and between requests.
+//! HTTP/1 only, at most 16 connections, 10 s for a request's head, for its body and between
+//! requests, 64 KiB of body.
+
+pub mod api;
+mod audit;
+mod door;
+mod error;
+mod input;
+mod keys;
+mod tenants;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use auricle_tenancy::Tenancy;
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -26,16 +39,21 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::GatewayError;
 use crate::app::App;
 use crate::body::ResponseBody;
-use crate::config::AdminConfig;
+use crate::config::GatewayConfig;
 use crate::rescue::{self, Dialect, Refusal};
 use crate::route;
 use crate::service::Shared;
 
+pub(crate) use error::AdminError;
+
 /// Connections at once; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 16;
 
-/// For a request's head, and between requests.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// For a request's head, for its body, and between requests.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Largest body of a request: a tenant with a thousand models fits.
+const MAX_BODY_BYTES: usize = 64 << 10;
 
 /// Pause after the system refuses a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -48,11 +66,14 @@ pub(crate) struct Listener {
 }
 
 /// Takes the admin address, where one is set.
-pub(crate) async fn bind(config: &AdminConfig) -> Result<Option<Listener>, GatewayError> {
-    let Some(address) = config.listen else {
+pub(crate) async fn bind(
+    config: &GatewayConfig,
+    tenancy: &Tenancy,
+) -> Result<Option<Listener>, GatewayError> {
+    let Some(address) = config.admin.listen else {
         return Ok(None);
     };
-    if !config.allow_remote && !address.ip().to_canonical().is_loopback() {
+    if !door::may_listen(address, config, tenancy) {
         return Err(GatewayError::AdminExposed { address });
     }
     let cannot = |source| GatewayError::Bind { address, source };
@@ -64,68 +85,125 @@ pub(crate) async fn bind(config: &AdminConfig) -> Result<Option<Listener>, Gatew
 impl Listener {
     /// Serves until the handle is dropped.
     pub(crate) fn start<A: App>(self, shared: Arc<Shared<A>>) -> AbortOnDropHandle<()> {
-        AbortOnDropHandle::new(tokio::spawn(accept(self.listener, shared)))
+        AbortOnDropHandle::new(tokio::spawn(accept(self, shared)))
     }
 }
 
-async fn accept<A: App>(listener: TcpListener, shared: Arc<Shared<A>>) {
+async fn accept<A: App>(listener: Listener, shared: Arc<Shared<A>>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     // Its connections end with it.
     let mut connections = JoinSet::new();
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         while connections.try_join_next().is_some() {}
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, source)) = listener.listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let shared = Arc::clone(&shared);
+        let desk = Desk {
+            shared: Arc::clone(&shared),
+            source: source.ip(),
+            address: listener.addr,
+        };
         connections.spawn(async move {
-            serve(stream, shared).await;
+            serve(stream, desk).await;
             drop(place);
         });
     }
 }
 
-async fn serve<A: App>(stream: TcpStream, shared: Arc<Shared<A>>) {
+async fn serve<A: App>(stream: TcpStream, desk: Desk<A>) {
     let service = service_fn(|request| {
-        let answer = answer(&request, &shared);
-        async move { Ok::<_, Infallible>(answer) }
+        let answer = desk.answer(request);
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(PATIENCE)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         tracing::debug!(%error, "an admin connection ended early");
     }
 }
 
-fn answer<A: App>(request: &Request<Incoming>, shared: &Shared<A>) -> Response<ResponseBody> {
-    let refused = |refusal| rescue::response(&refusal, Dialect::OpenAi);
-    let (method, path) = (request.method(), request.uri().path());
-    if path == "/metrics" {
-        if method != Method::GET && method != Method::HEAD {
-            return refused(Refusal::Method { allow: "GET, HEAD" });
-        }
-        return metrics(&shared.app);
+/// What answers one connection.
+struct Desk<A> {
+    shared: Arc<Shared<A>>,
+    /// Where the connection comes from.
+    source: IpAddr,
+    /// Where it came to.
+    address: SocketAddr,
+}
+
+impl<A: App> Desk<A> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+        let outcome = match request.uri().path() {
+            "/metrics" => self.metrics(&request),
+            path if api::answers(path) => self.api(request).await,
+            _ => self.health(&request),
+        };
+        outcome.unwrap_or_else(|refusal| {
+            let error: &dyn std::error::Error = &refusal;
+            tracing::debug!(error, "an admin request was refused");
+            rescue::response(&refusal, Dialect::OpenAi)
+        })
     }
-    let draining = shared.draining.is_cancelled();
-    let mut head = Request::new(()).into_parts().0;
-    head.method = method.clone();
-    head.uri = request.uri().clone();
-    match route::own(&head, || shared.app.health(), draining) {
-        Some(Ok(response)) => response,
-        Some(Err(refusal)) => refused(refusal),
-        None => refused(crate::AppError::NotFound.into()),
+
+    fn metrics(&self, request: &Request<Incoming>) -> Result<Response<ResponseBody>, Refusal> {
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return Err(Refusal::Method { allow: "GET, HEAD" });
+        }
+        door::may_read(self.address, self.source, request.headers(), &self.shared)?;
+        let text = auricle_telemetry::metrics().render(&self.shared.app.snapshot());
+        let mut response = Response::new(rescue::full(text));
+        let content_type = HeaderValue::from_static(auricle_telemetry::CONTENT_TYPE);
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+        let no_store = HeaderValue::from_static("no-store");
+        response.headers_mut().insert(CACHE_CONTROL, no_store);
+        Ok(response)
+    }
+
+    fn health(&self, request: &Request<Incoming>) -> Result<Response<ResponseBody>, Refusal> {
+        let mut head = Request::new(()).into_parts().0;
+        head.method = request.method().clone();
+        head.uri = request.uri().clone();
+        let draining = self.shared.draining.is_cancelled();
+        let own = route::own(&head, || self.shared.app.health(), draining);
+        own.unwrap_or_else(|| Err(crate::AppError::NotFound.into()))
+    }
+
+    async fn api(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Refusal> {
+        let (head, body) = request.into_parts();
+        let actor = door::enter(self.address, self.source, &head.headers, &self.shared)?;
+        door::check_content_type(&head.method, &head.headers)?;
+        let body = read(body).await?;
+        let tenancy = Arc::clone(&self.shared.tenancy);
+        // The store may wait for a disk.
+        let answered = tokio::task::spawn_blocking(move || {
+            let call = api::Call {
+                actor: &actor,
+                method: &head.method,
+                path: head.uri.path(),
+                query: head.uri.query(),
+                body: &body,
+            };
+            call.answer(&tenancy)
+        });
+        let answered = answered.await.map_err(|_| Refusal::Panic)?;
+        Ok(answered.map(rescue::full))
     }
 }
 
-fn metrics<A: App>(app: &A) -> Response<ResponseBody> {
-    let text = auricle_telemetry::metrics().render(&app.snapshot());
-    let mut response = Response::new(rescue::full(text));
-    let content_type = HeaderValue::from_static(auricle_telemetry::CONTENT_TYPE);
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
-    let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(CACHE_CONTROL, no_store);
-    response
+async fn read(body: Incoming) -> Result<Bytes, AdminError> {
+    let body = Limited::new(body, MAX_BODY_BYTES).collect();
+    match tokio::time::timeout(PATIENCE, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(AdminError::TooLarge)
+        }
+        Ok(Err(_)) => Err(AdminError::invalid(
+            None,
+            "the body broke off: send it again",
+        )),
+        Err(_) => Err(AdminError::TooSlow),
+    }
 }

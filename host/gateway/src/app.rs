@@ -6,9 +6,11 @@
 //! when they are dropped.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auricle_speech::TenantId;
+use auricle_tenancy::Account;
 use http::{Request, Response};
 use serde::Serialize;
 
@@ -21,6 +23,8 @@ use crate::socket::WebSocket;
 pub struct RequestContext {
     /// Whose request it is.
     pub tenant: TenantId,
+    /// What that tenant may use and uses.
+    pub account: Arc<Account>,
     /// The name it has in the log and in `x-request-id`.
     pub request_id: RequestId,
     /// How urgent it is.

@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub(crate) async fn serve<A: App>(
     shared: Arc<Shared<A>>,
     stream: TcpStream,
+    source: IpAddr,
     permit: tokio::sync::OwnedSemaphorePermit,
 ) {
     // An answer is small or streamed in pieces that somebody waits for. A failure costs latency.
@@ -46,6 +48,7 @@ pub(crate) async fn serve<A: App>(
     let activity = Activity::new(limits);
     let scope = ConnectionScope {
         activity: Arc::clone(&activity),
+        source,
         _permit: Arc::new(permit),
     };
     let io = TimedIo::new(

@@ -7,7 +7,7 @@
 //!
 //! # The line
 //! `listen` (connection permit) → `connection` (HTTP/1 or HTTP/2) → `service` (request id, span,
-//! preflight) → `route` (health) → credential (tenant) → `admission` (429, 503) → [`App`].
+//! preflight) → `route` (health) → key (tenant) → `admission` (429, 503) → [`App`].
 //! WebSockets leave the line at admission into `socket`. All refusals meet in `rescue`.
 //!
 //! # Limits
@@ -15,7 +15,7 @@
 //! HTTP/1 head (400, 414, 431) are hyper's and have neither body nor request id.
 
 mod access;
-mod admin;
+pub mod admin;
 mod admission;
 mod answer;
 pub mod app;
@@ -25,6 +25,7 @@ mod connection;
 mod cors;
 mod idle;
 mod listen;
+mod rate;
 mod request_id;
 mod rescue;
 mod route;
@@ -62,7 +63,7 @@ pub enum GatewayError {
     Exposed(#[from] TenancyError),
     /// Whoever reaches the admin address could read it.
     #[error(
-        "{address} can be reached from other machines and the admin listener asks for no key: listen on 127.0.0.1, or set allow_remote under [admin]"
+        "{address} can be reached from other machines and there is no key with scope admin: listen on 127.0.0.1, create one (auricle key create --scope admin), or set allow_remote under [admin] to let everybody read metrics"
     )]
     AdminExposed {
         /// The address.

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auricle_tenancy::{Credentials, check_exposure};
+use auricle_tenancy::{Tenancy, check_exposure};
 use futures::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -61,13 +61,10 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`] when the configuration cannot be served, when an address can be reached
     /// from other machines without a key, and when an address cannot be taken.
-    pub async fn bind(
-        config: GatewayConfig,
-        credentials: Credentials,
-    ) -> Result<Bound, GatewayError> {
+    pub async fn bind(config: GatewayConfig, tenancy: Arc<Tenancy>) -> Result<Bound, GatewayError> {
         config.check()?;
         let cors = Cors::new(&config.cors)?;
-        check_exposure(&config.listen, &credentials, config.insecure)?;
+        check_exposure(&config.listen, &tenancy, config.insecure)?;
         let mut listeners = Vec::with_capacity(config.listen.len());
         let mut addrs = Vec::with_capacity(config.listen.len());
         for address in &config.listen {
@@ -79,10 +76,10 @@ impl Gateway {
             addrs.push(listener.local_addr().map_err(cannot)?);
             listeners.push(listener);
         }
-        let admin = admin::bind(&config.admin).await?;
+        let admin = admin::bind(&config, &tenancy).await?;
         Ok(Bound {
             config,
-            credentials,
+            tenancy,
             cors,
             listeners,
             addrs,
@@ -95,7 +92,7 @@ impl Gateway {
 #[derive(Debug)]
 pub struct Bound {
     config: GatewayConfig,
-    credentials: Credentials,
+    tenancy: Arc<Tenancy>,
     cors: Cors,
     listeners: Vec<TcpListener>,
     addrs: Vec<SocketAddr>,
@@ -135,7 +132,7 @@ impl Bound {
             app,
             admission: Admission::new(self.config.admission.clone()),
             config: self.config,
-            credentials: self.credentials,
+            tenancy: self.tenancy,
             cors: self.cors,
             tasks: TaskTracker::new(),
             draining: shutdown,
@@ -165,8 +162,8 @@ async fn accept<A: App>(
             () = shared.draining.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, source) = match accepted {
+            Ok((stream, source)) => (stream, source.ip()),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -174,7 +171,7 @@ async fn accept<A: App>(
             }
         };
         if let Ok(permit) = Arc::clone(connections).try_acquire_owned() {
-            let connection = connection::serve(Arc::clone(shared), stream, permit);
+            let connection = connection::serve(Arc::clone(shared), stream, source, permit);
             shared.tasks.spawn(Box::pin(connection));
         } else if let Ok(permit) = Arc::clone(refusals).try_acquire_owned() {
             tracing::warn!("too many connections: one was refused");

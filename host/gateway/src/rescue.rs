@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
-use auricle_tenancy::Unauthorized;
+use auricle_tenancy::{Denied, OverQuota, StoreError};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
 
+use crate::admin::AdminError;
 use crate::admission::Busy;
 use crate::app::AppError;
 use crate::body::{BodyError, ResponseBody};
@@ -27,7 +28,9 @@ pub(crate) enum Refusal {
     #[error(transparent)]
     Body(#[from] BodyError),
     #[error(transparent)]
-    Unauthorized(#[from] Unauthorized),
+    Denied(#[from] Denied),
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     #[error("not admitted: {0:?}")]
     Busy(Busy),
     #[error("method not allowed")]
@@ -47,6 +50,8 @@ struct Answer {
     status: u16,
     code: &'static str,
     message: String,
+    /// The field that is to blame.
+    param: Option<&'static str>,
     header: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -58,10 +63,9 @@ fn answer(refusal: &Refusal) -> Answer {
     match refusal {
         Refusal::App(error) => of_app(error),
         Refusal::Body(error) => of_body(error),
-        Refusal::Unauthorized(error) => say(401, "invalid_api_key", error.to_string())
-            .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-        Refusal::Busy(Busy::Tenant { retry_after }) => over_limit(*retry_after),
-        Refusal::Busy(Busy::Node { retry_after }) => overloaded(*retry_after),
+        Refusal::Denied(denied) => of_denied(denied),
+        Refusal::Admin(error) => of_admin(error),
+        Refusal::Busy(busy) => of_busy(busy),
         Refusal::Method { allow } => say(405, "method_not_allowed", format!("use one of: {allow}"))
             .with(ALLOW, HeaderValue::from_static(allow)),
         Refusal::Deadline { timeout } => say(
@@ -84,6 +88,74 @@ fn answer(refusal: &Refusal) -> Answer {
             "pages of this origin may not open WebSockets here: ask whoever runs this server to allow the origin",
         ),
         Refusal::Panic => internal(),
+    }
+}
+
+fn of_denied(denied: &Denied) -> Answer {
+    let message = denied.to_string();
+    match denied {
+        Denied::Missing | Denied::Wrong | Denied::Revoked | Denied::Expired => {
+            say(401, "invalid_api_key", message)
+                .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+        }
+        Denied::Scope(_) => say(403, "missing_scope", message),
+        Denied::Throttled { retry_after } => {
+            say(429, "too_many_wrong_keys", message).after(*retry_after)
+        }
+    }
+}
+
+fn of_busy(busy: &Busy) -> Answer {
+    let code = "rate_limit_exceeded";
+    match busy {
+        Busy::Tenant { retry_after } => over_limit(*retry_after),
+        Busy::Sessions { retry_after } => {
+            let message = "too many WebSockets at once with this key: close one first";
+            say(429, code, message).after(*retry_after)
+        }
+        Busy::Flow(OverQuota::Requests { limit, retry_after }) => {
+            let secs = whole_secs(*retry_after);
+            let message =
+                format!("over the limit of {limit} requests per minute: try again in {secs} s");
+            say(429, code, message).after(*retry_after)
+        }
+        Busy::Flow(OverQuota::Audio {
+            limit_secs,
+            retry_after,
+        }) => {
+            let secs = whole_secs(*retry_after);
+            let message = format!(
+                "over the limit of {limit_secs} seconds of audio per minute: try again in {secs} s"
+            );
+            say(429, code, message).after(*retry_after)
+        }
+        Busy::Node { retry_after } => overloaded(*retry_after),
+    }
+}
+
+fn of_admin(error: &AdminError) -> Answer {
+    let message = error.to_string();
+    match error {
+        AdminError::Invalid { param, .. } => Answer {
+            param: *param,
+            ..say(400, "invalid_request", message)
+        },
+        AdminError::ContentType => say(415, "unsupported_content_type", message),
+        AdminError::TooLarge => say(413, "body_too_large", message),
+        AdminError::TooSlow => say(408, "body_timeout", message),
+        AdminError::Browser => say(403, "origin_not_allowed", message),
+        AdminError::Host => say(421, "wrong_host", message),
+        AdminError::Store(error) => match error {
+            StoreError::NoTenant(_) => say(404, "tenant_not_found", message),
+            StoreError::NoKey(_) => say(404, "key_not_found", message),
+            StoreError::TenantExists(_) => say(409, "tenant_exists", message),
+            StoreError::DeadKey(_) => say(409, "key_not_live", message),
+            StoreError::Protected => say(409, "tenant_protected", message),
+            StoreError::Busy => say(503, "store_busy", message).after(SOON),
+            StoreError::Full => say(503, "store_full", message).after(SOON),
+            _ => internal(),
+        },
+        AdminError::Failed(_) => internal(),
     }
 }
 
@@ -173,6 +245,7 @@ fn say(status: u16, code: &'static str, message: impl Into<String>) -> Answer {
         status,
         code,
         message: message.into(),
+        param: None,
         header: None,
     }
 }
@@ -183,12 +256,15 @@ impl Answer {
         self
     }
 
-    /// Whole seconds, rounded up: an early retry is refused again.
     fn after(self, wait: Duration) -> Self {
-        let secs = wait.as_millis().div_ceil(1000).max(1);
-        let secs = u64::try_from(secs).unwrap_or(u64::MAX);
-        self.with(RETRY_AFTER, HeaderValue::from(secs))
+        self.with(RETRY_AFTER, HeaderValue::from(whole_secs(wait)))
     }
+}
+
+/// Whole seconds, rounded up: an early retry is refused again.
+fn whole_secs(wait: Duration) -> u64 {
+    let secs = wait.as_millis().div_ceil(1000).max(1);
+    u64::try_from(secs).unwrap_or(u64::MAX)
 }
 
 /// Which shape an API's errors have.
@@ -211,6 +287,11 @@ impl Dialect {
 
 /// The whole answer to a refused request.
 pub(crate) fn response(refusal: &Refusal, dialect: Dialect) -> Response<ResponseBody> {
+    whole(refusal, dialect).map(full)
+}
+
+/// The same with a body that is at hand.
+pub(crate) fn whole(refusal: &Refusal, dialect: Dialect) -> Response<Bytes> {
     let answer = answer(refusal);
     auricle_telemetry::metrics().error(answer.code);
     let body = match dialect {
@@ -218,11 +299,11 @@ pub(crate) fn response(refusal: &Refusal, dialect: Dialect) -> Response<Response
         Dialect::OpenAi => json!({ "error": {
             "message": answer.message,
             "type": kind(answer.status),
-            "param": null,
+            "param": answer.param,
             "code": answer.code,
         }}),
     };
-    let mut response = Response::new(full(body.to_string()));
+    let mut response = Response::new(Bytes::from(body.to_string()));
     *response.status_mut() =
         StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();

@@ -3,12 +3,12 @@
 //! name and span → preflight → the gateway's own routes → credential → WebSocket, or size →
 //! admission → app. Every refusal is a [`Refusal`] and becomes an answer in `rescue`.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use auricle_speech::TenantId;
-use auricle_tenancy::Credentials;
+use auricle_tenancy::{Access, Account, Tenancy};
 use futures::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, ORIGIN};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version};
@@ -19,13 +19,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::AccessLog;
-use crate::admission::Admission;
+use crate::admission::{Admission, Kind};
 use crate::answer::{Held, hold};
 use crate::app::{App, RequestClass, RequestContext};
 use crate::body::{BodyError, LimitedBody, ResponseBody, Verdict};
 use crate::config::{GatewayConfig, ms};
 use crate::cors::Cors;
 use crate::idle::Activity;
+use crate::rate;
 use crate::request_id::{RequestId, X_REQUEST_ID};
 use crate::rescue::{self, Dialect, Refusal};
 use crate::route;
@@ -38,7 +39,7 @@ const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms"
 pub(crate) struct Shared<A> {
     pub(crate) app: A,
     pub(crate) config: GatewayConfig,
-    pub(crate) credentials: Credentials,
+    pub(crate) tenancy: Arc<Tenancy>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) cors: Cors,
     /// Connections, HTTP/2 streams and WebSockets.
@@ -52,6 +53,8 @@ pub(crate) struct Shared<A> {
 /// What all requests of one connection share.
 #[derive(Clone)]
 pub(crate) struct ConnectionScope {
+    /// Where it comes from.
+    pub(crate) source: IpAddr,
     pub(crate) activity: Arc<Activity>,
     /// Held by the connection and by the WebSocket it may turn into.
     pub(crate) _permit: Arc<OwnedSemaphorePermit>,
@@ -85,6 +88,7 @@ pub(crate) async fn handle<A: App>(
             _busy: busy,
             permit: None,
         }),
+        account: None,
     };
     let outcome = spans.instrument(visit.answer(request)).await;
     let mut response = outcome.unwrap_or_else(|refusal| {
@@ -98,6 +102,9 @@ pub(crate) async fn handle<A: App>(
     if path_is_openai {
         let took_ms = u64::try_from(received.elapsed().as_millis()).unwrap_or(u64::MAX);
         response.headers_mut().insert(PROCESSING_MS, took_ms.into());
+        if let Some(account) = &visit.account {
+            rate::mark(response.headers_mut(), &account.flowing());
+        }
     }
     shared.cors.mark(origin.as_ref(), response.headers_mut());
     match visit.held.take() {
@@ -114,6 +121,8 @@ struct Visit<'a, A> {
     id: RequestId,
     /// Moves on to whoever ends the request: the answer's body, or the WebSocket.
     held: Option<Held>,
+    /// Of the tenant, once it is known.
+    account: Option<Arc<Account>>,
 }
 
 impl<A: App> Visit<'_, A> {
@@ -132,23 +141,24 @@ impl<A: App> Visit<'_, A> {
         if let Some(own) = route::own(&head, || shared.app.health(), draining) {
             return own;
         }
-        let tenant = self.tenant(&head.headers)?;
+        let access = self.access(&head.headers)?;
         let request = Request::from_parts(head, body);
         if hyper_tungstenite::is_upgrade_request(&request) {
-            return self.upgrade(tenant, request.map(drop));
+            return self.upgrade(access, request.map(drop));
         }
         self.check_size(&request)?;
-        self.admit(&tenant)?;
-        self.call(tenant, request).await
+        self.admit(&access, Kind::Request)?;
+        self.call(access, request).await
     }
 
-    fn tenant(&mut self, headers: &HeaderMap) -> Result<TenantId, Refusal> {
+    fn access(&mut self, headers: &HeaderMap) -> Result<Access, Refusal> {
         let header = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-        let tenant = self.shared.credentials.resolve(header)?;
+        let access = self.shared.tenancy.admit(header, self.scope.source)?;
         if let Some(held) = &mut self.held {
-            held.log.of_tenant(&tenant);
+            held.log.of(&access);
         }
-        Ok(tenant)
+        self.account = Some(Arc::clone(&access.account));
+        Ok(access)
     }
 
     /// Refuses a body that says it is too long before a byte of it is read.
@@ -164,8 +174,9 @@ impl<A: App> Visit<'_, A> {
         }
     }
 
-    fn admit(&mut self, tenant: &TenantId) -> Result<(), Refusal> {
-        let permit = self.shared.admission.admit(tenant).map_err(Refusal::Busy)?;
+    fn admit(&mut self, access: &Access, kind: Kind) -> Result<(), Refusal> {
+        let admitted = self.shared.admission.admit(access, kind);
+        let permit = admitted.map_err(Refusal::Busy)?;
         if let Some(held) = &mut self.held {
             held.permit = Some(permit);
         }
@@ -174,7 +185,7 @@ impl<A: App> Visit<'_, A> {
 
     async fn call(
         &self,
-        tenant: TenantId,
+        access: Access,
         request: Request<LimitedBody>,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let verdict = request.body().verdict();
@@ -182,7 +193,7 @@ impl<A: App> Visit<'_, A> {
             Some(value) if value == "batch" => RequestClass::Batch,
             _ => RequestClass::Interactive,
         };
-        let context = self.context(tenant, class, Some(self.deadline()));
+        let context = self.context(access, class, Some(self.deadline()));
         let request = request.map(BodyExt::boxed_unsync);
         let answer = AssertUnwindSafe(Box::pin(self.shared.app.http(context, request)));
         let timeout = ms(self.shared.config.limits.request_timeout_ms);
@@ -206,7 +217,7 @@ impl<A: App> Visit<'_, A> {
     /// Answers the handshake and leaves the WebSocket to a task of its own.
     fn upgrade(
         &mut self,
-        tenant: TenantId,
+        access: Access,
         mut request: Request<()>,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let shared = self.shared;
@@ -216,15 +227,18 @@ impl<A: App> Visit<'_, A> {
         if !shared.cors.allows_websocket(request.headers()) {
             return Err(Refusal::Origin);
         }
-        if !shared.app.accepts_websocket(&tenant, request.uri().path()) {
+        if !shared
+            .app
+            .accepts_websocket(&access.tenant, request.uri().path())
+        {
             return Err(crate::AppError::NotFound.into());
         }
-        self.admit(&tenant)?;
+        self.admit(&access, Kind::Session)?;
         let (response, upgrade) =
             hyper_tungstenite::upgrade(&mut request, None).map_err(|error| Refusal::Handshake {
                 detail: error.to_string(),
             })?;
-        let context = self.context(tenant, RequestClass::Live, None);
+        let context = self.context(access, RequestClass::Live, None);
         if let Some(held) = self.held.take() {
             let spans = held.log.spans().clone();
             let scope = self.scope.clone();
@@ -241,12 +255,13 @@ impl<A: App> Visit<'_, A> {
 
     fn context(
         &self,
-        tenant: TenantId,
+        access: Access,
         class: RequestClass,
         deadline: Option<Instant>,
     ) -> RequestContext {
         RequestContext {
-            tenant,
+            tenant: access.tenant,
+            account: access.account,
             request_id: self.id.clone(),
             class,
             received: self.received,

@@ -40,7 +40,7 @@ pub struct DeviceConfig {
     pub workers: usize,
     /// Audio that may wait, of all tenants together.
     pub max_queued: Duration,
-    /// Audio that may wait, of one tenant.
+    /// Audio that may wait, of one tenant; a job may say otherwise for its own.
     pub max_tenant_queued: Duration,
     /// Jobs that may wait, of one tenant.
     pub max_tenant_jobs: usize,
@@ -296,7 +296,8 @@ fn admit<J: Job>(
     let cost = entry.cost_samples();
     let tenant = entry.job.tenant();
     let (jobs, queued) = state.queue.of(tenant);
-    if jobs >= config.max_tenant_jobs || exceeds(queued, cost, config.max_tenant_queued) {
+    let max_queued = entry.job.max_queued().unwrap_or(config.max_tenant_queued);
+    if jobs >= config.max_tenant_jobs || exceeds(queued, cost, max_queued) {
         return Err(InferenceError::TenantFull {
             tenant: tenant.clone(),
             retry_after: retry_after(state, config, queued),

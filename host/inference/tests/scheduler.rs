@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auricle_inference::{
-    DeviceConfig, InferenceError, Lease, RegistryConfig, Scheduler, SpanResult, Work,
+    DeviceConfig, InferenceError, Lease, RegistryConfig, Scheduler, SpanJob, SpanResult, Work,
 };
 use auricle_speech::Span;
 use double::{Desk, ENDLESS, PANIC, job, registry, until};
@@ -206,6 +206,36 @@ async fn a_full_queue_refuses_with_a_number() {
     }
     let again = scheduler.submit(job("c", &lease, 30, 0.1)).unwrap();
     again.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_jobs_own_limit_holds_for_its_tenant_instead_of_the_devices() {
+    let desk = Desk::new();
+    let lease = lease(&desk).await;
+    let limits = DeviceConfig {
+        max_tenant_queued: Duration::from_secs(30),
+        ..config(1)
+    };
+    let scheduler = Scheduler::start(limits).unwrap();
+    desk.hold(true);
+    let mut kept = vec![scheduler.submit(job("a", &lease, 30, 0.1)).unwrap()];
+    until("the worker is busy", || desk.started() == 1).await;
+    let own = |tenant: &str, secs| SpanJob {
+        max_queued: Some(Duration::from_secs(secs)),
+        ..job(tenant, &lease, 30, 0.1)
+    };
+    for _ in 0..3 {
+        kept.push(scheduler.submit(own("large", 90)).unwrap());
+    }
+    let refused = scheduler.submit(own("large", 90));
+    assert!(matches!(refused, Err(InferenceError::TenantFull { .. })));
+    kept.push(scheduler.submit(own("small", 10)).unwrap());
+    let refused = scheduler.submit(own("small", 10));
+    assert!(matches!(refused, Err(InferenceError::TenantFull { .. })));
+    desk.hold(false);
+    for pending in kept {
+        pending.await.unwrap();
+    }
 }
 
 #[tokio::test]

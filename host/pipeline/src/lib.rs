@@ -5,7 +5,7 @@
 //! its guests and cancels its spans on the device.
 //!
 //! # Limits
-//! Counts nothing against a tenant beyond what the scheduler's queue refuses.
+//! Voice activity and plain graphs are not counted against a tenant's seconds of audio.
 //!
 //! # Layout
 //! - [`deployments`]: which components serve which tenant.
@@ -33,7 +33,10 @@ use std::time::Duration;
 use auricle_audio::DecodeLimits;
 use auricle_capability::{Events, Guests, RequestScope, Services, SpeechError};
 use auricle_inference::{DeviceStats, InferenceError, Lease, Registry, Scheduler};
-use auricle_speech::{Clip, LanguageScore, SpeakerOptions, TranscribeOptions, Turn};
+use auricle_speech::audio::samples_to_duration;
+use auricle_speech::{
+    Clip, LanguageScore, MAX_CHUNK_SAMPLES, SpeakerOptions, TranscribeOptions, Turn,
+};
 use auricle_telemetry::{Snapshot, step};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -154,8 +157,17 @@ fn device(name: &'static str, stats: DeviceStats) -> auricle_telemetry::Device {
 }
 
 impl Inner {
-    async fn lease(&self, model: Option<&str>, words: bool) -> Result<Lease, SpeechError> {
+    /// Has the model loaded. One that the tenant may not use is not there for it.
+    async fn lease(
+        &self,
+        scope: &RequestScope,
+        model: Option<&str>,
+        words: bool,
+    ) -> Result<Lease, SpeechError> {
         let name = model.unwrap_or(&self.default_model);
+        if !scope.account.quotas().allows_model(name) {
+            return Err(SpeechError::UnknownModel(name.to_owned()));
+        }
         self.registry.lease(name, words).await.map_err(speech_error)
     }
 }
@@ -196,6 +208,7 @@ impl Services for Pipeline {
         async move {
             pipeline.inner.diarizer()?;
             speakers::check(&options)?;
+            use_audio(&scope, clip.len_samples())?;
             Diarizing::start(&pipeline, &scope, &clip, options)
                 .turns()
                 .await
@@ -211,7 +224,8 @@ impl Services for Pipeline {
     ) -> BoxFuture<'static, Result<Vec<LanguageScore>, SpeechError>> {
         let (inner, scope) = (Arc::clone(&self.inner), scope.clone());
         async move {
-            let lease = inner.lease(model.as_deref(), false).await?;
+            let lease = inner.lease(&scope, model.as_deref(), false).await?;
+            use_audio(&scope, clip.len_samples().min(MAX_CHUNK_SAMPLES))?;
             recognise::detect_language(&inner, &scope, &lease, &clip).await
         }
         .boxed()
@@ -220,6 +234,18 @@ impl Services for Pipeline {
     fn decode_limits(&self) -> DecodeLimits {
         self.inner.decode_limits.clone()
     }
+}
+
+/// Counts audio against the tenant's minute, before anything is computed on it and once it is known
+/// that it can be.
+pub(crate) fn use_audio(scope: &RequestScope, samples: u64) -> Result<(), SpeechError> {
+    let used = scope.account.use_audio(samples_to_duration(samples));
+    used.map_err(|over| {
+        let wait = over.retry_after().as_millis().div_ceil(1000);
+        SpeechError::OverLimit {
+            retry_after_secs: u32::try_from(wait).unwrap_or(u32::MAX).max(1),
+        }
+    })
 }
 
 /// What a client is told of a failure of the device; the log has the rest.

@@ -5,7 +5,8 @@
 //! directly and never through a chunker, because it may be a chunker that asks.
 //!
 //! Owns nothing but handles to the registries and queues: a graph stays loaded while a component
-//! holds it. Whether a component may have a graph is not decided here.
+//! holds it. Whether a deployment is granted a graph is not decided here; whether its tenant may use
+//! it is.
 //!
 //! # Limits
 //! A computation counts in the queue by the bytes of its inputs and not by the work that the graph
@@ -45,9 +46,12 @@ pub struct NnGraphs {
 impl Graphs for NnGraphs {
     fn load(
         &self,
-        _scope: &RequestScope,
+        scope: &RequestScope,
         name: &str,
     ) -> BoxFuture<'static, Result<Arc<dyn LoadedGraph>, GraphError>> {
+        if !scope.account.quotas().allows_graph(name) {
+            return async { Err(GraphError::NotFound) }.boxed();
+        }
         let (models, device) = (Arc::clone(&self.models), Arc::clone(&self.model_device));
         let (graphs, name) = (self.graphs.clone(), name.to_owned());
         async move {

@@ -71,6 +71,12 @@ pub(crate) async fn detect_language(
     }
 }
 
+/// Audio that the scope's tenant may have waiting for the device, if not the device's own limit.
+pub(crate) fn max_queued(scope: &RequestScope) -> Option<Duration> {
+    let secs = scope.account.quotas().max_queued_audio_secs?;
+    Some(Duration::from_secs(secs.into()))
+}
+
 async fn run(
     inner: &Inner,
     scope: &RequestScope,
@@ -89,6 +95,7 @@ async fn run(
             work: work.clone(),
             cancel: CancelFlag::new(),
             deadline: Some(scope.deadline),
+            max_queued: max_queued(scope),
         };
         match inner.scheduler.submit(job) {
             Ok(pending) => return pending.await.map_err(speech_error),

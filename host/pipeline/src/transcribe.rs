@@ -12,7 +12,7 @@ use crate::out::{Done, Out, Turns};
 use crate::recognise::{detect_language, recognise};
 use crate::speakers::Diarizing;
 use crate::voice::ClipVoices;
-use crate::{Pipeline, guards};
+use crate::{Pipeline, guards, use_audio};
 
 pub(crate) type Events = Sender<Result<Event, SpeechError>>;
 
@@ -38,8 +38,9 @@ pub(crate) async fn transcribe(
         ..options.decode.clone()
     };
     let lease = inner
-        .lease(options.model.as_deref(), decode.word_timestamps)
+        .lease(scope, options.model.as_deref(), decode.word_timestamps)
         .await?;
+    use_audio(scope, clip.len_samples())?;
     let assigner = inner
         .guests
         .assigner(&assigner, scope)

@@ -1,22 +1,28 @@
-//! Keys and who holds them.
+//! Keys in the configuration and who holds them.
 //!
-//! A key is compared by its SHA-256, in constant time and with every configured key, so that
-//! neither the time nor the answer says how much of a guess was right. A slow password hash is not
-//! needed: keys are made of 32 random bytes, not chosen by people.
+//! They have scope `transcribe`, no public name and no end but the configuration's. Such a key is
+//! compared by its SHA-256, in constant time and with every one that is configured, so that neither
+//! the time nor the answer says how much of a guess was right.
 
 use auricle_speech::TenantId;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::TenancyError;
+use crate::key::digest;
+use crate::throttle::ThrottleConfig;
 
 /// The keys, as typed in the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CredentialConfig {
-    /// Who may come in. Empty: no key is asked for and everything belongs to tenant `default`.
+    /// Who may come in, beside the holders of keys in the store. Without any key, none is asked for
+    /// and everything belongs to tenant `default`.
     pub keys: Vec<KeyConfig>,
+    /// Ask for keys although there is none yet. Default `false`.
+    pub required: bool,
+    /// How many failed attempts are answered.
+    pub throttle: ThrottleConfig,
 }
 
 /// One key, as typed in the configuration.
@@ -29,10 +35,9 @@ pub struct KeyConfig {
     pub sha256: String,
 }
 
-/// Who may come in, and as whom.
+/// The keys of the configuration.
 #[derive(Clone)]
 pub struct Credentials {
-    /// Empty: no key is asked for.
     keys: Vec<Key>,
 }
 
@@ -43,9 +48,9 @@ struct Key {
 }
 
 impl Credentials {
-    /// No key is asked for; everything belongs to tenant `default`.
+    /// No keys.
     #[must_use]
-    pub fn open() -> Self {
+    pub fn none() -> Self {
         Self { keys: Vec::new() }
     }
 
@@ -68,33 +73,23 @@ impl Credentials {
         Ok(Self { keys })
     }
 
-    /// Whether a request must carry a key.
+    /// Whether there are none.
     #[must_use]
-    pub fn asks_for_keys(&self) -> bool {
-        !self.keys.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
     }
 
-    /// Whose request it is, by the value of its `Authorization` header.
-    ///
-    /// # Errors
-    /// [`Unauthorized`] when keys are configured and the header holds none of them.
-    pub fn resolve(&self, authorization: Option<&[u8]>) -> Result<TenantId, Unauthorized> {
-        if !self.asks_for_keys() {
-            return Ok(TenantId::default_tenant());
-        }
-        let header = authorization.ok_or(Unauthorized::Missing)?;
-        let secret = bearer(header).ok_or(Unauthorized::Missing)?;
-        let digest: [u8; 32] = Sha256::digest(secret).into();
+    /// The position (from 1) of the key `secret` and who holds it, if it is configured.
+    pub(crate) fn find(&self, secret: &[u8]) -> Option<(usize, TenantId)> {
+        let digest = digest(secret);
         let mut found = 0_u64;
         for (index, key) in self.keys.iter().enumerate() {
             let equal: Choice = key.sha256.ct_eq(&digest);
             found.conditional_assign(&(index as u64 + 1), equal);
         }
-        let index = usize::try_from(found).ok().and_then(|n| n.checked_sub(1));
-        index
-            .and_then(|index| self.keys.get(index))
-            .map(|key| key.tenant.clone())
-            .ok_or(Unauthorized::Wrong)
+        let number = usize::try_from(found).ok()?;
+        let key = self.keys.get(number.checked_sub(1)?)?;
+        Some((number, key.tenant.clone()))
     }
 }
 
@@ -104,24 +99,6 @@ impl std::fmt::Debug for Credentials {
             .field("keys", &self.keys.len())
             .finish()
     }
-}
-
-/// Why a request was not let in. Both are answered with 401.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unauthorized {
-    /// There is no key in the request.
-    #[error("no key was sent: send it as 'Authorization: Bearer KEY'")]
-    Missing,
-    /// The key is not one of ours.
-    #[error("the key is not valid here: check it, or ask whoever runs this server for one")]
-    Wrong,
-}
-
-/// The key in `Bearer KEY`; the scheme's name may be in any case (RFC 9110, 11.1).
-fn bearer(header: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = header.split_at_checked("Bearer ".len())?;
-    let secret = rest.trim_ascii();
-    (scheme.eq_ignore_ascii_case(b"Bearer ") && !secret.is_empty()).then_some(secret)
 }
 
 fn parse_sha256(text: &str) -> Option<[u8; 32]> {
@@ -151,6 +128,7 @@ mod tests {
     )]
 
     use super::*;
+    use crate::{Denied, Quotas, Tenancy};
 
     /// SHA-256 of "abc" (FIPS 180-4, example) and of the empty string.
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -164,40 +142,56 @@ mod tests {
     }
 
     fn credentials(keys: Vec<KeyConfig>) -> Result<Credentials, TenancyError> {
-        Credentials::new(&CredentialConfig { keys })
+        Credentials::new(&CredentialConfig {
+            keys,
+            ..CredentialConfig::default()
+        })
+    }
+
+    fn tenancy(keys: Vec<KeyConfig>) -> std::sync::Arc<Tenancy> {
+        let config = CredentialConfig {
+            keys,
+            ..CredentialConfig::default()
+        };
+        Tenancy::new(&config, None, Quotas::default()).unwrap()
+    }
+
+    fn admit(tenancy: &Tenancy, header: Option<&[u8]>) -> Result<String, Denied> {
+        let source = std::net::Ipv4Addr::LOCALHOST.into();
+        let access = tenancy.admit(header, source)?;
+        Ok(access.tenant.as_str().to_owned())
     }
 
     #[test]
     fn without_keys_everything_belongs_to_the_default_tenant() {
-        let open = Credentials::open();
+        let open = Tenancy::open();
         assert!(!open.asks_for_keys());
         for header in [None, Some(&b"Bearer anything"[..]), Some(b"")] {
-            assert_eq!(open.resolve(header), Ok(TenantId::default_tenant()));
+            assert_eq!(admit(&open, header), Ok("default".to_owned()));
         }
     }
 
     #[test]
     fn a_key_leads_to_its_tenant() {
         let other = "0".repeat(64);
-        let keys = credentials(vec![key("other", &other), key("acme", &ABC.to_uppercase())]);
-        let keys = keys.unwrap();
+        let keys = tenancy(vec![key("other", &other), key("acme", &ABC.to_uppercase())]);
         for header in ["Bearer abc", "bearer abc", "BEARER   abc "] {
-            let tenant = keys.resolve(Some(header.as_bytes())).unwrap();
-            assert_eq!(tenant.as_str(), "acme", "{header}");
+            let tenant = admit(&keys, Some(header.as_bytes())).unwrap();
+            assert_eq!(tenant, "acme", "{header}");
         }
     }
 
     #[test]
     fn no_key_and_a_wrong_key_are_refused() {
-        let keys = credentials(vec![key("acme", ABC), key("empty", EMPTY)]).unwrap();
-        assert_eq!(keys.resolve(None), Err(Unauthorized::Missing));
+        let keys = tenancy(vec![key("acme", ABC), key("empty", EMPTY)]);
+        assert_eq!(admit(&keys, None), Err(Denied::Missing));
         for header in ["", "Bearer", "Bearer ", "Basic abc", "abc"] {
-            let refused = keys.resolve(Some(header.as_bytes()));
-            assert_eq!(refused, Err(Unauthorized::Missing), "{header}");
+            let refused = admit(&keys, Some(header.as_bytes()));
+            assert_eq!(refused, Err(Denied::Missing), "{header}");
         }
         for header in ["Bearer abd", "Bearer abc abc", "Bearer \u{e4}"] {
-            let refused = keys.resolve(Some(header.as_bytes()));
-            assert_eq!(refused, Err(Unauthorized::Wrong), "{header}");
+            let refused = admit(&keys, Some(header.as_bytes()));
+            assert_eq!(refused, Err(Denied::Wrong), "{header}");
         }
     }
 

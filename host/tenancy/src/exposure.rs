@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{Credentials, TenancyError};
+use crate::{Tenancy, TenancyError};
 
 /// Refuses to serve other machines when no key is asked for.
 ///
@@ -13,10 +13,10 @@ use crate::{Credentials, TenancyError};
 /// [`TenancyError::Exposed`] with the first address that needs a key.
 pub fn check_exposure(
     addrs: &[SocketAddr],
-    credentials: &Credentials,
+    tenancy: &Tenancy,
     insecure: bool,
 ) -> Result<(), TenancyError> {
-    if insecure || credentials.asks_for_keys() {
+    if insecure || tenancy.asks_for_keys() {
         return Ok(());
     }
     match addrs.iter().find(|a| !a.ip().to_canonical().is_loopback()) {
@@ -36,7 +36,7 @@ mod tests {
     )]
 
     use super::*;
-    use crate::{CredentialConfig, KeyConfig};
+    use crate::{CredentialConfig, KeyConfig, Quotas};
 
     fn addrs(list: &[&str]) -> Vec<SocketAddr> {
         list.iter().map(|a| a.parse().unwrap()).collect()
@@ -50,7 +50,7 @@ mod tests {
             "[::1]:0",
             "[::ffff:127.0.0.1]:0",
         ]);
-        check_exposure(&loopback, &Credentials::open(), false).unwrap();
+        check_exposure(&loopback, &Tenancy::open(), false).unwrap();
     }
 
     #[test]
@@ -62,14 +62,18 @@ mod tests {
             "[::ffff:10.0.0.1]:1",
         ] {
             let addrs = addrs(&["127.0.0.1:0", open]);
-            let error = check_exposure(&addrs, &Credentials::open(), false).unwrap_err();
+            let error = check_exposure(&addrs, &Tenancy::open(), false).unwrap_err();
             assert!(error.to_string().starts_with(open), "{error}");
-            check_exposure(&addrs, &Credentials::open(), true).unwrap();
+            check_exposure(&addrs, &Tenancy::open(), true).unwrap();
             let key = KeyConfig {
                 tenant: "acme".into(),
                 sha256: "ab".repeat(32),
             };
-            let keys = Credentials::new(&CredentialConfig { keys: vec![key] }).unwrap();
+            let config = CredentialConfig {
+                keys: vec![key],
+                ..CredentialConfig::default()
+            };
+            let keys = Tenancy::new(&config, None, Quotas::default()).unwrap();
             check_exposure(&addrs, &keys, false).unwrap();
         }
     }

@@ -1,24 +1,47 @@
-//! Tenants and how they prove who they are.
+//! Tenants, how they prove who they are, what they may use and what they use.
 //!
-//! Owns the keys' digests (never the keys) and the rule that a server without keys listens on
-//! loopback only. [`Credentials`] is built once from configuration and lives as long as the
-//! server; a change of keys is a restart. It refuses without saying which part was wrong, so that
-//! an answer tells nobody whether a key or a tenant exists.
+//! Owns the store of tenants and keys (digests, never keys), the copy of it that requests are
+//! answered from, and each tenant's account. [`Tenancy`] is built once and lives as long as the
+//! server. It refuses without saying which part was wrong, so that an answer tells nobody whether a
+//! key or a tenant exists.
 //!
 //! # Layout
-//! - [`credential`]: keys and who holds them.
-//! - [`exposure`]: which addresses may be listened on without keys.
+//! - [`tenancy`]: who sends a request, and may they. [`upkeep`]: what is done beside requests.
+//! - [`credential`]: keys in the configuration. [`key`]: keys in the store.
+//! - [`store`]: what is kept. [`quota`], [`ledger`]: what may be used and is used; [`bucket`].
+//! - [`throttle`]: failed attempts. [`exposure`]: which addresses may be listened on without keys.
 //!
 //! # Limits
-//! Failed attempts are not throttled and keys have neither scope nor expiry.
+//! All keys are held in memory and read again when one changes: some ten thousand are no trouble, a
+//! million would be. A revoked key ends with the request or WebSocket that it has begun. What is
+//! used within a minute is counted by each server for itself.
 
+mod bucket;
 pub mod credential;
 pub mod exposure;
+pub mod key;
+pub mod ledger;
+pub mod quota;
+pub mod store;
+pub mod tenancy;
+pub mod throttle;
+pub mod upkeep;
 
-pub use credential::{CredentialConfig, Credentials, KeyConfig, Unauthorized};
+pub use bucket::Standing;
+pub use credential::{CredentialConfig, Credentials, KeyConfig};
 pub use exposure::check_exposure;
+pub use key::{FreshKey, Key, KeyId, Scope, TenantName};
+pub use ledger::{Account, Flowing, Ledger, OverQuota};
+pub use quota::{InvalidQuota, Quotas};
+pub use store::{
+    Actor, AuditEntry, Listed, Page, SqliteStore, Store, StoreError, StoredKey, Tenant,
+};
+pub use tenancy::{Access, Denied, Tenancy};
+pub use throttle::ThrottleConfig;
+pub use upkeep::Upkeep;
 
 use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use auricle_speech::tenant::InvalidTenantId;
 
@@ -49,12 +72,32 @@ pub enum TenancyError {
         /// Position of the later one, from 1.
         number: usize,
     },
+    /// A number of the throttle's is 0.
+    #[error("{field} under [credentials.throttle] must be at least 1")]
+    Throttle {
+        /// The field.
+        field: &'static str,
+    },
+    /// A default quota cannot be meant.
+    #[error("[quotas] cannot be used")]
+    Quota(#[from] InvalidQuota),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Whoever reaches this address could use the server.
     #[error(
-        "{address} can be reached from other machines and no key is configured: add a key, listen on 127.0.0.1, or set insecure to serve everybody"
+        "{address} can be reached from other machines and no key is configured: add a key (auricle key create), listen on 127.0.0.1, or set insecure to serve everybody"
     )]
     Exposed {
         /// The address.
         address: SocketAddr,
     },
+}
+
+/// Unix time, in seconds. A clock before 1970 counts as 1970.
+#[must_use]
+pub fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }

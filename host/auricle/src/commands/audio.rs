@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use auricle_audio::{DecodeLimits, Hint};
 use auricle_capability::RequestScope;
 use auricle_speech::{Clip, KnownVoice, SpeakerOptions, TenantId};
+use auricle_tenancy::Account;
 
 use crate::args::SpeakerArgs;
 
@@ -32,6 +33,7 @@ pub(super) fn exit_code(failed: usize, files: usize) -> ExitCode {
 pub(super) fn scope(request_id: &str) -> RequestScope {
     RequestScope {
         tenant: TenantId::default_tenant(),
+        account: Account::unlimited(),
         request_id: request_id.into(),
         deadline: Instant::now() + FILE_DEADLINE,
     }

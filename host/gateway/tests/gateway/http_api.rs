@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use auricle_gateway::{CorsConfig, Gateway, GatewayConfig, GatewayError};
-use auricle_tenancy::{CredentialConfig, Credentials, KeyConfig};
+use auricle_tenancy::{CredentialConfig, KeyConfig, Quotas, Tenancy};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
@@ -123,8 +123,12 @@ async fn a_key_decides_the_tenant_and_none_is_401() {
         tenant: "acme".into(),
         sha256: ABC.into(),
     };
-    let credentials = Credentials::new(&CredentialConfig { keys: vec![key] }).unwrap();
-    let server = Server::start_with(config(), credentials).await;
+    let keys = CredentialConfig {
+        keys: vec![key],
+        ..CredentialConfig::default()
+    };
+    let tenancy = Tenancy::new(&keys, None, Quotas::default()).unwrap();
+    let server = Server::start_with(config(), tenancy).await;
     let reply = server
         .raw(head("GET", "/whoami", "authorization: Bearer abc\r\n"))
         .await;
@@ -163,7 +167,7 @@ async fn other_machines_are_not_served_without_a_key() {
         listen: vec!["0.0.0.0:0".parse().unwrap()],
         ..config()
     };
-    let refused = Gateway::bind(open.clone(), Credentials::open())
+    let refused = Gateway::bind(open.clone(), Tenancy::open())
         .await
         .unwrap_err();
     assert!(matches!(refused, GatewayError::Exposed(_)), "{refused}");
@@ -172,7 +176,7 @@ async fn other_machines_are_not_served_without_a_key() {
         ..open
     };
     assert_eq!(
-        Gateway::bind(insecure, Credentials::open())
+        Gateway::bind(insecure, Tenancy::open())
             .await
             .unwrap()
             .addrs()

@@ -11,7 +11,7 @@ use auricle_gateway::{
     RequestContext, ResponseBody, WebSocket,
 };
 use auricle_speech::TenantId;
-use auricle_tenancy::Credentials;
+use auricle_tenancy::Tenancy;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -221,11 +221,11 @@ pub fn config() -> GatewayConfig {
 
 impl Server {
     pub async fn start(config: GatewayConfig) -> Self {
-        Self::start_with(config, Credentials::open()).await
+        Self::start_with(config, Tenancy::open()).await
     }
 
-    pub async fn start_with(config: GatewayConfig, credentials: Credentials) -> Self {
-        let bound = Gateway::bind(config, credentials).await.unwrap();
+    pub async fn start_with(config: GatewayConfig, tenancy: Arc<Tenancy>) -> Self {
+        let bound = Gateway::bind(config, tenancy).await.unwrap();
         let addr = bound.addrs()[0];
         let (seen, gate) = (Arc::new(Seen::default()), Arc::new(Semaphore::new(0)));
         let app = TestApp {

@@ -1,7 +1,7 @@
 //! What a device does: the trait of its jobs, and the jobs of the device that recognises speech.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use auricle_speech::{
     CancelFlag, Clip, DecodeOptions, Engine, EngineError, EngineSession, Language, LanguageScore,
@@ -37,6 +37,11 @@ pub trait Job: Send + 'static {
 
     /// When the result is no longer of use.
     fn deadline(&self) -> Option<Instant>;
+
+    /// Audio of its tenant that may wait, if not as much as the device's configuration says.
+    fn max_queued(&self) -> Option<Duration> {
+        None
+    }
 
     /// The engine, kept loaded until the job is done.
     fn lease(&self) -> &Lease<Self::Engine>;
@@ -86,6 +91,8 @@ pub struct SpanJob {
     pub cancel: CancelFlag,
     /// When the result is no longer of use.
     pub deadline: Option<Instant>,
+    /// Audio of its tenant that may wait, if not as much as the device's configuration says.
+    pub max_queued: Option<Duration>,
 }
 
 /// What became of a span.
@@ -120,6 +127,10 @@ impl Job for SpanJob {
 
     fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    fn max_queued(&self) -> Option<Duration> {
+        self.max_queued
     }
 
     fn lease(&self) -> &Lease {

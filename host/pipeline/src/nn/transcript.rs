@@ -16,6 +16,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::run;
+use crate::recognise::max_queued;
+use crate::use_audio;
 
 /// Name of the output.
 const OUTPUT: &str = "transcript";
@@ -44,6 +46,8 @@ impl LoadedGraph for Transcriber {
         let (lease, device, scope) = (self.lease.clone(), Arc::clone(&self.device), scope.clone());
         async move {
             let clip = clip_of(inputs)?;
+            use_audio(&scope, clip.len_samples())
+                .map_err(|error| GraphError::Unavailable(error.to_string()))?;
             let call = Call {
                 lease,
                 device,
@@ -107,6 +111,7 @@ impl Call {
             work: work.clone(),
             cancel: CancelFlag::new(),
             deadline: Some(self.scope.deadline),
+            max_queued: max_queued(&self.scope),
         };
         run(&self.device, job, self.scope.deadline).await
     }

@@ -1,0 +1,148 @@
+//! What a tenant may use, and that going over it costs nobody else.
+
+use reqwest::Method;
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+use super::desk::{desk, error, retry_after};
+use crate::guests::send;
+use crate::support::{Answer, Upload};
+
+fn number(answer: &Answer, header: &str) -> u32 {
+    let value = answer.header(header).parse();
+    value.unwrap_or_else(|_| panic!("{header} in {answer:?}"))
+}
+
+#[tokio::test]
+async fn a_tenant_over_its_requests_per_minute_waits_and_another_sees_nothing_of_it() {
+    let desk = desk();
+    let noisy = desk
+        .tenant("noisy", json!({ "requests_per_minute": 4 }))
+        .await;
+    let quiet = desk
+        .tenant("quiet", json!({ "requests_per_minute": 100 }))
+        .await;
+    let ask = async |key: &str| {
+        let url = desk.server.url("/v1/nothing-here");
+        send(crate::support::upload::client().get(url).bearer_auth(key)).await
+    };
+    for sent in 1..=12 {
+        let answer = ask(&noisy).await;
+        assert_eq!(number(&answer, "x-ratelimit-limit-requests"), 4);
+        let left = number(&answer, "x-ratelimit-remaining-requests");
+        if sent <= 4 {
+            assert_eq!((answer.status, left), (404, 4 - sent), "{answer:?}");
+            assert!(answer.header("x-ratelimit-reset-requests").ends_with('s'));
+        } else {
+            let error = error(&answer, 429);
+            assert_eq!(error["code"], "rate_limit_exceeded");
+            assert!(
+                error["message"]
+                    .as_str()
+                    .unwrap()
+                    .contains("4 requests per minute")
+            );
+            assert!((1..=15).contains(&retry_after(&answer)), "{answer:?}");
+            assert_eq!(answer.header("x-ratelimit-limit-tokens"), "");
+        }
+        let others = ask(&quiet).await;
+        assert_eq!(others.status, 404, "{others:?}");
+        assert_eq!(
+            number(&others, "x-ratelimit-remaining-requests"),
+            100 - sent
+        );
+    }
+    // A higher quota holds at once, and what was used stays used.
+    let more = json!({ "quotas": { "requests_per_minute": 8 } });
+    desk.ask(Method::PATCH, "tenants/noisy", more).await.ok();
+    assert_eq!(ask(&noisy).await.status, 404);
+}
+
+#[tokio::test]
+async fn audio_beyond_a_minutes_worth_is_refused_with_the_time_that_it_takes() {
+    let desk = desk();
+    let key = desk
+        .tenant("talks", json!({ "audio_secs_per_minute": 4 }))
+        .await;
+    let other = desk.tenant("talks-too", json!({})).await;
+    let first = desk.transcribe(&key, 3).await;
+    first.ok();
+    assert_eq!(number(&first, "x-ratelimit-limit-tokens"), 4);
+    assert!(number(&first, "x-ratelimit-remaining-tokens") <= 2);
+    let refused = desk.transcribe(&key, 3).await;
+    error(&refused, 429);
+    // 2 s are missing, of which one comes in 15 s.
+    assert!((5..=30).contains(&retry_after(&refused)), "{refused:?}");
+    desk.transcribe(&other, 3).await.ok();
+    let both = desk.transcribe(&other, 1).await;
+    assert_eq!(
+        both.header("x-ratelimit-limit-tokens"),
+        "",
+        "it has no such limit"
+    );
+    // The tutorial's route is counted on the same account and refuses in its own words.
+    let form = Upload::wav(&crate::guests::beginning(3)).request(&desk.server, "/transcribe");
+    let refused = send(form.bearer_auth(&key)).await;
+    refused.detail(429);
+    assert!(retry_after(&refused) >= 5);
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_allowed_is_not_there() {
+    let desk = desk();
+    let allowed = desk
+        .tenant("one-model", json!({ "models": ["tiny.en"] }))
+        .await;
+    desk.transcribe(&allowed, 1).await.ok();
+    let none = desk.tenant("no-model", json!({ "models": [] })).await;
+    let refused = desk.transcribe(&none, 1).await;
+    let said = error(&refused, 404);
+    assert_eq!(said["code"], "model_not_found");
+    let form = Upload::wav(&crate::guests::beginning(1))
+        .field("model", "no-such-model")
+        .request(&desk.server, "/v1/audio/transcriptions");
+    let unknown = error(&send(form.bearer_auth(&none)).await, 404);
+    let words = |error: &serde_json::Value| {
+        error["message"]
+            .as_str()
+            .unwrap()
+            .split('\'')
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(
+        words(&said),
+        words(&unknown),
+        "the two cannot be told apart"
+    );
+}
+
+#[tokio::test]
+async fn a_tenant_holds_as_many_websockets_and_as_much_memory_as_it_may() {
+    let desk = desk();
+    let quotas = json!({ "max_sessions": 1, "max_host_bytes": 100_000 });
+    let key = desk.tenant("holds", quotas).await;
+    let open = async || {
+        let url = format!("ws://{}/ws/transcribe", desk.server.address);
+        let mut request = url.into_client_request().unwrap();
+        let value = format!("Bearer {key}").parse().unwrap();
+        request.headers_mut().insert("authorization", value);
+        tokio_tungstenite::connect_async(request).await
+    };
+    let (held, _) = open().await.unwrap();
+    let Err(Error::Http(refused)) = open().await else {
+        panic!("a second WebSocket");
+    };
+    assert_eq!(refused.status(), 429);
+    assert!(refused.headers().contains_key("retry-after"));
+    drop(held);
+    // 1 s of audio is 64,000 bytes, and 2 s are more than may be held.
+    desk.transcribe(&key, 1).await.ok();
+    let refused = desk.transcribe(&key, 2).await;
+    error(&refused, 429);
+    assert!(retry_after(&refused) >= 1);
+    let acts = desk.get("tenants/holds").await.ok();
+    assert_eq!(acts["quotas"]["max_host_bytes"], 100_000);
+}
