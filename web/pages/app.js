@@ -160,6 +160,7 @@ async function record() {
   recorder.addEventListener("stop", () => {
     stream.getTracks().forEach((track) => track.stop());
     recording(null);
+    at("file").value = "";
     const type = recorder.mimeType;
     const ending = type.includes("mp4") ? "m4a" : type.includes("ogg") ? "ogg" : "webm";
     take(new File(pieces, `recording.${ending}`, { type: type.split(";")[0] }));

@@ -17,9 +17,12 @@
 //! Pages are the same for everybody and know nothing of a request. No page holds a script or a style
 //! of its own: what a page may load is the server's own files, and its policy says so to the browser.
 
+use std::io::{Cursor, Read};
 use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
+use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
+use zip::ZipArchive;
 
 /// The document of the API, OpenAPI 3.1 as JSON.
 pub const OPENAPI: &str = include_str!("../openapi.json");
@@ -58,40 +61,60 @@ static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
     const HTML: &str = "text/html; charset=utf-8";
     const SCRIPT: &str = "text/javascript; charset=utf-8";
     const STYLE: &str = "text/css; charset=utf-8";
-    let own = |path, content_type, body: &'static str| (path, content_type, OWN, body.as_bytes());
-    let all = [
-        own("/", HTML, include_str!("../pages/index.html")),
-        own("/web/app.js", SCRIPT, include_str!("../pages/app.js")),
-        own("/web/show.js", SCRIPT, include_str!("../pages/show.js")),
-        own("/web/style.css", STYLE, include_str!("../pages/style.css")),
-        own(
+    let ours = |path, content_type, body: &'static str| Page {
+        path,
+        content_type,
+        policy: OWN,
+        body: body.as_bytes(),
+        tag: tag(body.as_bytes()),
+    };
+    let mut pages = vec![
+        ours("/", HTML, include_str!("../pages/index.html")),
+        ours("/web/app.js", SCRIPT, include_str!("../pages/app.js")),
+        ours("/web/show.js", SCRIPT, include_str!("../pages/show.js")),
+        ours("/web/style.css", STYLE, include_str!("../pages/style.css")),
+        ours(
             "/web/icon.svg",
             "image/svg+xml",
             include_str!("../pages/icon.svg"),
         ),
-        own("/openapi.json", "application/json", OPENAPI),
-        ("/docs", HTML, SWAGGER, include_bytes!("../pages/docs.html")),
-        own("/docs/docs.js", SCRIPT, include_str!("../pages/docs.js")),
-        own(
-            "/docs/swagger-ui-bundle.js",
-            SCRIPT,
-            include_str!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js")),
-        ),
-        own(
-            "/docs/swagger-ui.css",
-            STYLE,
-            include_str!(concat!(env!("OUT_DIR"), "/swagger-ui.css")),
-        ),
+        ours("/openapi.json", "application/json", OPENAPI),
+        Page {
+            policy: SWAGGER,
+            ..ours("/docs", HTML, include_str!("../pages/docs.html"))
+        },
+        ours("/docs/docs.js", SCRIPT, include_str!("../pages/docs.js")),
     ];
-    let page = |(path, content_type, policy, body): (_, _, _, &'static [u8])| Page {
-        path,
-        content_type,
-        policy,
-        body,
-        tag: tag(body),
-    };
-    all.into_iter().map(page).collect()
+    for (path, content_type, file) in [
+        ("/docs/swagger-ui-bundle.js", SCRIPT, "swagger-ui-bundle.js"),
+        ("/docs/swagger-ui.css", STYLE, "swagger-ui.css"),
+    ] {
+        if let Some(body) = swagger(file) {
+            pages.push(Page {
+                path,
+                content_type,
+                policy: OWN,
+                tag: tag(&body),
+                body: body.leak(),
+            });
+        }
+    }
+    pages
 });
+
+/// A file of Swagger UI, out of the archive that a Rust package carries whole. It is taken out once,
+/// when somebody first asks for a page, in some 30 ms; nothing of it is in this repository.
+fn swagger(file: &str) -> Option<Vec<u8>> {
+    let within = format!("/dist/{file}");
+    let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED)).ok()?;
+    let names = archive.file_names().filter_map(Result::ok);
+    let name = names
+        .map(|name| name.into_owned())
+        .find(|name| name.ends_with(&within))?;
+    let mut bytes = Vec::new();
+    archive.by_name(&name).ok()?.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
 
 fn tag(body: &[u8]) -> String {
     let digest = Sha256::digest(body);

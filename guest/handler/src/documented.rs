@@ -151,9 +151,12 @@ fn a_documented_default_is_what_a_field_means_when_it_is_left_out() {
         let nothing = asked(path, &[]).unwrap();
         for (name, schema) in documented(path) {
             let default = match &schema["default"] {
-                Value::Null => continue,
-                Value::Array(values) => written(&values[0]),
-                value => written(value),
+                Value::Array(values) => values.first(),
+                Value::Null => None,
+                value => Some(value),
+            };
+            let Some(default) = default.map(written) else {
+                continue;
             };
             let same = asked(path, &[(&name, &default)]).unwrap();
             assert_eq!(same, nothing, "{path}: {name}={default}");
