@@ -12,5 +12,5 @@ while IFS= read -r -d '' file; do
     echo "$file: $lines lines, more than $limit" >&2
     status=1
   fi
-done < <(git ls-files -z -- '*.rs' '*.py' '*.js')
+done < <(git ls-files -z -- '*.rs' '*.py' '*.js' '*.mjs')
 exit "$status"

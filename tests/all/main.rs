@@ -25,6 +25,8 @@ mod bad_input;
 mod cancel;
 /// `auricle transcribe` and the other verbs: output, exit codes, standard input.
 mod cli;
+/// Other people's programs as clients: OpenAI's libraries, parsers of subtitles, generated requests.
+mod clients;
 /// Components come into their roles: at the start, by a swap, out of the cache.
 mod deployment;
 /// Floods, smuggled requests and forms that are built to be held.

@@ -5,8 +5,8 @@ use auricle_audio::{DecodeLimits, decode_path};
 use crate::support::audio::{evaluation_or_say, silence, wav};
 use crate::support::raw::{Raw, form};
 use crate::support::server::shared_multilingual;
-use crate::support::upload::get;
-use crate::support::{Upload, shared};
+use crate::support::upload::{client, get};
+use crate::support::{Answer, Upload, shared};
 
 /// hyper stops reading a body at its `content-length` and never sees its end: all such requests
 /// were logged as if their clients had gone.
@@ -57,4 +57,26 @@ async fn what_follows_a_sure_text_of_a_second_attempt_is_heard() {
     let upload = Upload::wav(&wav(&samples)).field("language", "en");
     let text = upload.transcribe(shared_multilingual()).await.transcript();
     assert!(text.contains("improvised"), "{text}");
+}
+
+/// A field that was too long was called a request that was too large, and nothing named it. Found by
+/// generated requests (`clients`).
+#[tokio::test]
+async fn a_field_that_is_too_long_is_named_with_its_limit() {
+    let form = Upload::wav(&wav(&silence(0.5))).field("prompt", &"a".repeat(65_537));
+    let detail = form.transcribe(shared()).await.detail(413);
+    assert_eq!(detail, "'prompt' is longer than 65536 bytes");
+}
+
+/// The path of the WebSocket told every method to connect with one. Found by generated requests.
+#[tokio::test]
+async fn other_methods_than_get_are_not_allowed_on_the_websockets_path() {
+    let answer = client()
+        .delete(shared().url("/ws/transcribe"))
+        .send()
+        .await
+        .unwrap();
+    let answer = Answer::of(answer).await;
+    assert_eq!(answer.detail(405), "Method Not Allowed");
+    assert_eq!(answer.header("allow"), "GET");
 }

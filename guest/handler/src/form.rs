@@ -1,7 +1,7 @@
 //! The form of an upload: one file, decoded as it arrives, and options before or after it.
 
 use auricle_guest::audio::{Clip, Hint, decode};
-use auricle_guest::http::{Part, Request};
+use auricle_guest::http::{FormError, Part, Request};
 use auricle_guest::speakers::KnownSpeaker;
 
 use crate::failure::Failure;
@@ -76,14 +76,14 @@ pub fn read(request: &Request) -> Result<Upload, Failure> {
             }
             Some(name) if name.trim_end_matches("[]") == "known_speaker_names" => {
                 known.room()?;
-                known.names.push(part.text(MAX_NAME_BYTES)?);
+                known.names.push(text(&part, &name, MAX_NAME_BYTES, 413)?);
             }
             Some(name) if name.trim_end_matches("[]") == "known_speaker_references" => {
                 known.room()?;
                 known.voices.push(decode_part(&part)?);
             }
             Some(name) if Asked::knows(&name) => {
-                asked.set(&name, part.text(Asked::max_bytes(&name))?);
+                asked.set(&name, text(&part, &name, Asked::max_bytes(&name), 413)?);
             }
             _ => {}
         }
@@ -99,6 +99,17 @@ pub fn read(request: &Request) -> Result<Upload, Failure> {
             "there is no file: add the audio as form field 'file'",
         )),
     }
+}
+
+/// The text of the field `name`, which may have `max_bytes` bytes; a longer one is refused with
+/// `status`.
+pub fn text(part: &Part, name: &str, max_bytes: u32, status: u16) -> Result<String, Failure> {
+    part.text(max_bytes).map_err(|error| match error {
+        FormError::TooLarge => {
+            Failure::new(status, format!("'{name}' is longer than {max_bytes} bytes")).about(name)
+        }
+        error => error.into(),
+    })
 }
 
 /// The audio of a part.

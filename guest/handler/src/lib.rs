@@ -10,7 +10,8 @@
 //! | `POST /v1/audio/transcriptions`, `/v1/audio/translations` | as OpenAI answers (`openai`) |
 //! | `WS /ws/transcribe` | text of live audio, piece by piece (`live`) |
 //!
-//! Health, documentation and CORS are the gateway's.
+//! Health, pages and CORS are the gateway's. `web/openapi.json` documents these routes; the tests of
+//! `documented` hold it against the fields that are read.
 //!
 //! # Configuration
 //! - `live-chunk-secs`: seconds of live audio that are recognised at once, 1 to 30, default 5.
@@ -18,6 +19,8 @@
 //!   stops to read from it, 1 to 64, default 8.
 
 mod detect;
+#[cfg(test)]
+mod documented;
 mod failure;
 mod form;
 mod live;

@@ -2,9 +2,9 @@
 //!
 //! Errors have OpenAI's shape, whatever fails.
 
-mod asked;
-mod form;
-mod reply;
+pub mod asked;
+pub mod form;
+pub mod reply;
 mod stream;
 
 use auricle_guest::http::{Method, Request, Response};

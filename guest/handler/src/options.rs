@@ -16,10 +16,12 @@ pub struct Asked {
     values: [Option<String>; NAMES.len()],
 }
 
-const NAMES: [&str; 11] = [
+/// The fields that are read, beside the file and known speakers.
+pub const NAMES: [&str; 12] = [
     "language",
     "task",
     "word_timestamps",
+    "subtitles",
     "diarize",
     "model",
     "prompt",
@@ -71,6 +73,16 @@ impl Asked {
         self.get("model").map(|m| m.trim().to_owned())
     }
 
+    /// Whether the transcript is to show its words.
+    pub fn words(&self) -> Result<bool, Failure> {
+        self.flag("word_timestamps")
+    }
+
+    /// Whether subtitles are to come with the transcript.
+    pub fn subtitles(&self) -> Result<bool, Failure> {
+        self.flag("subtitles")
+    }
+
     /// The options for the transcriber.
     pub fn resolve(&self) -> Result<Options, Failure> {
         self.resolve_with(knows_language)
@@ -84,7 +96,8 @@ impl Asked {
             prompt: self.get("prompt").map(str::to_owned),
             temperature: self.number("temperature", 0.0, 0.0..=1.0)?,
             beam_size: self.number("beam_size", 1, 1..=8)?,
-            word_timestamps: self.flag("word_timestamps")?,
+            // Subtitles are cut between words.
+            word_timestamps: self.words()? || self.subtitles()?,
             diarize: self.speakers()?,
         })
     }

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use auricle_formats::{SubtitleOptions, srt, vtt};
 use auricle_guest::speech::{DropReason, DroppedSegment, LanguageScore, Segment, Word};
 use auricle_guest::transcriber::{Collected, joined_text};
 use serde::Serialize;
+
+use crate::openai::reply::{Labels, transcript};
 
 /// How many languages are named.
 const TOP_LANGUAGES: usize = 5;
@@ -23,6 +26,35 @@ pub struct TranscriptBody<'a> {
     /// What was left out of the transcript; not there when nothing was.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     x_dropped: Vec<DroppedBody<'a>>,
+    /// Left out unless they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subtitles: Option<SubtitlesBody>,
+}
+
+/// What of a transcript is shown on request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shown {
+    /// Words in segments.
+    pub words: bool,
+    /// The whole as subtitles.
+    pub subtitles: bool,
+}
+
+#[derive(Serialize)]
+struct SubtitlesBody {
+    srt: String,
+    vtt: String,
+}
+
+impl SubtitlesBody {
+    fn of(all: &Collected) -> Self {
+        let transcript = transcript(all.clone(), Labels::Kept);
+        let usual = SubtitleOptions::default();
+        Self {
+            srt: srt(&transcript, &usual),
+            vtt: vtt(&transcript, &usual),
+        }
+    }
 }
 
 /// As in verbose_json of the command line.
@@ -64,7 +96,7 @@ struct WordBody<'a> {
 
 impl<'a> TranscriptBody<'a> {
     /// `took` is the time that the request has taken.
-    pub fn new(all: &'a Collected, took: Duration, with_words: bool) -> Self {
+    pub fn new(all: &'a Collected, took: Duration, shown: Shown) -> Self {
         let (segments, summary) = (&all.segments, &all.summary);
         let segment = |s: &'a Segment| SegmentBody {
             id: s.id,
@@ -72,7 +104,7 @@ impl<'a> TranscriptBody<'a> {
             end: rounded(s.end),
             text: &s.text,
             speaker: s.speaker.as_deref(),
-            words: with_words.then(|| s.words.iter().map(word).collect()),
+            words: shown.words.then(|| s.words.iter().map(word).collect()),
         };
         Self {
             text: joined_text(segments),
@@ -82,6 +114,7 @@ impl<'a> TranscriptBody<'a> {
             segments: segments.iter().map(segment).collect(),
             speakers: &summary.speakers,
             x_dropped: all.dropped.iter().map(dropped).collect(),
+            subtitles: shown.subtitles.then(|| SubtitlesBody::of(all)),
         }
     }
 }
@@ -192,7 +225,7 @@ mod tests {
         }
     }
 
-    fn json(with_words: bool, dropped: Vec<DroppedSegment>) -> String {
+    fn json(words: bool, dropped: Vec<DroppedSegment>) -> String {
         let all = Collected {
             segments: vec![segment()],
             dropped,
@@ -203,7 +236,11 @@ mod tests {
             },
         };
         let took = Duration::from_millis(250);
-        serde_json::to_string(&TranscriptBody::new(&all, took, with_words)).unwrap()
+        let shown = Shown {
+            words,
+            subtitles: false,
+        };
+        serde_json::to_string(&TranscriptBody::new(&all, took, shown)).unwrap()
     }
 
     #[test]

@@ -16,7 +16,7 @@ enum Route {
 
 /// Answers a request; every failure becomes a response here and nowhere else.
 pub fn answer(request: &Request) -> Response {
-    let answer = route(request.path(), is_post(request.method())).and_then(|route| match route {
+    let answer = route(request.path(), request.method()).and_then(|route| match route {
         Route::Transcribe => transcribe::answer(request),
         Route::DetectLanguage => detect::answer(request),
         Route::Live => Err(Failure::new(426, "connect to this path with a WebSocket")),
@@ -24,22 +24,17 @@ pub fn answer(request: &Request) -> Response {
     answer.unwrap_or_else(Failure::into_response)
 }
 
-fn is_post(method: &Method) -> bool {
-    matches!(method, Method::Post)
-}
-
-fn route(path: &str, is_post: bool) -> Result<Route, Failure> {
+fn route(path: &str, method: &Method) -> Result<Route, Failure> {
     let path = path.strip_suffix('/').unwrap_or(path);
-    let route = match path {
-        "/transcribe" => Route::Transcribe,
-        "/detect-language" => Route::DetectLanguage,
-        LIVE_PATH => return Ok(Route::Live),
+    let (route, allowed) = match path {
+        "/transcribe" => (Route::Transcribe, "POST"),
+        "/detect-language" => (Route::DetectLanguage, "POST"),
+        LIVE_PATH => (Route::Live, "GET"),
         _ => return Err(Failure::new(404, "Not Found")),
     };
-    if is_post {
-        Ok(route)
-    } else {
-        Err(Failure::new(405, "Method Not Allowed").allow("POST"))
+    match (method, allowed) {
+        (Method::Post, "POST") | (Method::Get, "GET") => Ok(route),
+        _ => Err(Failure::new(405, "Method Not Allowed").allow(allowed)),
     }
 }
 
@@ -47,17 +42,19 @@ fn route(path: &str, is_post: bool) -> Result<Route, Failure> {
 mod tests {
     use super::*;
 
-    fn status(path: &str, is_post: bool) -> u16 {
-        route(path, is_post).map_or_else(|failure| failure.status(), |_| 200)
+    fn status(path: &str, method: Method) -> u16 {
+        route(path, &method).map_or_else(|failure| failure.status(), |_| 200)
     }
 
     #[test]
     fn other_paths_are_404_and_other_methods_405() {
-        assert_eq!(status("/transcribe", true), 200);
-        assert_eq!(status("/transcribe/", true), 200);
-        assert_eq!(status("/transcribe", false), 405);
-        assert_eq!(status("/detect-language", false), 405);
-        assert_eq!(status("/", true), 404);
-        assert_eq!(status("/transcribe/x", true), 404);
+        assert_eq!(status("/transcribe", Method::Post), 200);
+        assert_eq!(status("/transcribe/", Method::Post), 200);
+        assert_eq!(status("/transcribe", Method::Get), 405);
+        assert_eq!(status("/detect-language", Method::Put), 405);
+        assert_eq!(status(LIVE_PATH, Method::Get), 200);
+        assert_eq!(status(LIVE_PATH, Method::Other("QUERY".to_owned())), 405);
+        assert_eq!(status("/", Method::Post), 404);
+        assert_eq!(status("/transcribe/x", Method::Post), 404);
     }
 }

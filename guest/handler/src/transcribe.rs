@@ -8,7 +8,7 @@ use auricle_guest::transcriber;
 
 use crate::failure::Failure;
 use crate::form;
-use crate::render::TranscriptBody;
+use crate::render::{Shown, TranscriptBody};
 
 /// Answers with the transcript of the uploaded file.
 pub fn answer(request: &Request) -> Result<Response, Failure> {
@@ -18,12 +18,15 @@ pub fn answer(request: &Request) -> Result<Response, Failure> {
     if let Some(speakers) = &mut options.diarize {
         speakers.known = upload.known;
     }
-    let word_timestamps = options.word_timestamps;
+    let shown = Shown {
+        words: upload.asked.words()?,
+        subtitles: upload.asked.subtitles()?,
+    };
     let transcription = transcriber::start(&upload.clip, options)?;
     // The host counts a clip against the tenant for as long as there is a handle.
     drop(upload.clip);
     let all = transcriber::collect_all(&transcription)?;
     let took = Duration::from_nanos(monotonic_clock::now().saturating_sub(began));
-    let body = TranscriptBody::new(&all, took, word_timestamps);
+    let body = TranscriptBody::new(&all, took, shown);
     Ok(Response::json(200, &body))
 }

@@ -22,7 +22,7 @@ impl Default for Options {
 }
 
 /// Everything that a transcription yielded.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Collected {
     /// The transcript.
     pub segments: Vec<Segment>,

@@ -21,6 +21,9 @@ pub struct GatewayConfig {
     pub listen: Vec<SocketAddr>,
     /// Serve other machines although no key is configured. Default `false`.
     pub insecure: bool,
+    /// Answer the pages for browsers and the document of the API: `/`, `/docs`, `/openapi.json` and
+    /// what they load. `false` leaves these paths to tenants' handlers. Default `true`.
+    pub pages: bool,
     /// How long requests in flight may go on once the server is told to stop. Default 30 s.
     pub drain_timeout_ms: u64,
     /// Limits of connections and requests.
@@ -52,6 +55,7 @@ impl Default for GatewayConfig {
         Self {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8000))],
             insecure: false,
+            pages: true,
             drain_timeout_ms: 30_000,
             limits: Limits::default(),
             admission: AdmissionLimits::default(),

@@ -7,7 +7,7 @@
 //!
 //! # The line
 //! `listen` (connection permit) → `connection` (HTTP/1 or HTTP/2) → `service` (request id, span,
-//! preflight) → `route` (health) → key (tenant) → `admission` (429, 503) → [`App`].
+//! preflight) → `route` (health, pages) → key (tenant) → `admission` (429, 503) → [`App`].
 //! WebSockets leave the line at admission into `socket`. All refusals meet in `rescue`.
 //!
 //! # Limits
@@ -25,6 +25,7 @@ mod connection;
 mod cors;
 mod idle;
 mod listen;
+mod pages;
 mod rate;
 mod request_id;
 mod rescue;

@@ -1,4 +1,4 @@
-//! What the gateway answers itself: whether the server is alive, ready and well.
+//! What the gateway answers itself: whether the server is alive, ready and well; and the pages.
 //!
 //! These paths need no key, take no permit and are answered while everything else is refused.
 //! All other paths are the app's: a tenant may put its own there.

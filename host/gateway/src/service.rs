@@ -26,6 +26,7 @@ use crate::body::{BodyError, LimitedBody, ResponseBody, Verdict};
 use crate::config::{GatewayConfig, ms};
 use crate::cors::Cors;
 use crate::idle::Activity;
+use crate::pages;
 use crate::rate;
 use crate::request_id::{RequestId, X_REQUEST_ID};
 use crate::rescue::{self, Dialect, Refusal};
@@ -140,6 +141,11 @@ impl<A: App> Visit<'_, A> {
         let body = LimitedBody::new(body, &head, &shared.config.limits);
         if let Some(own) = route::own(&head, || shared.app.health(), draining) {
             return own;
+        }
+        if shared.config.pages
+            && let Some(page) = pages::answer(&head)
+        {
+            return page;
         }
         let access = self.access(&head.headers)?;
         let request = Request::from_parts(head, body);

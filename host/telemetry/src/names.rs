@@ -101,7 +101,8 @@ pub(crate) const GUEST_FAILURE_KINDS: [&str; 7] = [
 pub const NO_TENANT: &str = "none";
 
 /// Paths that are told apart; all others are `other`, or a client could make up labels without end.
-const ROUTES: [&str; 11] = [
+const ROUTES: [&str; 12] = [
+    "/",
     "/transcribe",
     "/detect-language",
     "/ws/transcribe",

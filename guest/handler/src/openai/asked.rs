@@ -13,7 +13,7 @@ use crate::openai::form::Fields;
 use crate::options::{Asked as Common, shortened};
 
 /// The fields that are read, beside those of speakers and the file.
-const FIELDS: [&str; 16] = [
+pub const FIELDS: [&str; 16] = [
     "model",
     "language",
     "prompt",

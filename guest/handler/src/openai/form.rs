@@ -1,12 +1,12 @@
 //! The form of a request: one file, decoded as it arrives, and fields before or after it.
 
 use auricle_guest::audio::Clip;
-use auricle_guest::http::{FormError, Part, Request};
+use auricle_guest::http::{Part, Request};
 use auricle_guest::speakers::KnownSpeaker;
 use auricle_guest::speech::Task;
 
 use crate::failure::Failure;
-use crate::form::{MAX_KNOWN, MAX_NAME_BYTES, decode_part};
+use crate::form::{MAX_KNOWN, MAX_NAME_BYTES, decode_part, text};
 use crate::openai::asked::Asked;
 use crate::options::Asked as Common;
 
@@ -74,14 +74,14 @@ pub fn read(request: &Request, task: Task) -> Result<Sent, Failure> {
             }
             NAMES => {
                 room(names.len(), NAMES)?;
-                names.push(text(&part, &name, MAX_NAME_BYTES)?);
+                names.push(text(&part, NAMES, MAX_NAME_BYTES, 400)?);
             }
             REFERENCES => {
                 room(voices.len(), REFERENCES)?;
                 voices.push(voice(&part)?);
             }
             field if Asked::knows(field) => {
-                fields.add(&name, text(&part, &name, Common::max_bytes(field))?);
+                fields.add(&name, text(&part, field, Common::max_bytes(field), 400)?);
             }
             _ => {}
         }
@@ -99,16 +99,6 @@ pub fn read(request: &Request, task: Task) -> Result<Sent, Failure> {
         clip,
         asked,
         known: pair(names, voices)?,
-    })
-}
-
-fn text(part: &Part, name: &str, max_bytes: u32) -> Result<String, Failure> {
-    part.text(max_bytes).map_err(|error| match error {
-        FormError::TooLarge => {
-            let text = format!("'{}' is longer than {max_bytes} bytes", bare(name));
-            Failure::new(400, text).about(bare(name))
-        }
-        error => error.into(),
     })
 }
 

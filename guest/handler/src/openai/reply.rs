@@ -12,7 +12,7 @@ use crate::openai::asked::{Asked, Format};
 
 /// The answer in the format that was asked for.
 pub fn whole(all: Collected, asked: &Asked, known: Vec<String>) -> Response {
-    let transcript = transcript(all, known);
+    let transcript = transcript(all, Labels::lettered(known));
     let (kind, body) = match asked.format {
         Format::Json => match asked.task {
             Task::Transcribe => (JSON, json(&transcript)),
@@ -43,23 +43,35 @@ pub fn whole(all: Collected, asked: &Asked, known: Vec<String>) -> Response {
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Gives speakers the labels of OpenAI's API: known names, else letters.
-pub struct Labels {
-    known: Vec<String>,
-    met: Vec<(String, String)>,
+/// What speakers are called.
+pub enum Labels {
+    /// As the server labels them.
+    Kept,
+    /// As OpenAI's API has them: known names, else letters.
+    Lettered {
+        /// The names of known speakers.
+        known: Vec<String>,
+        /// Labels met so far, with their letters.
+        met: Vec<(String, String)>,
+    },
 }
 
 impl Labels {
-    /// `known` are the names of known speakers.
-    pub fn new(known: Vec<String>) -> Self {
-        Self {
+    /// Letters for all but the names `known`.
+    pub fn lettered(known: Vec<String>) -> Self {
+        Self::Lettered {
             known,
             met: Vec::new(),
         }
     }
 
     fn of(&mut self, label: Option<String>) -> Option<String> {
-        label.map(|label| auricle_formats::lettered(&label, &self.known, &mut self.met))
+        match self {
+            Self::Kept => label,
+            Self::Lettered { known, met } => {
+                label.map(|label| auricle_formats::lettered(&label, known, met))
+            }
+        }
     }
 
     /// A segment as the renderers take it.
@@ -90,8 +102,8 @@ impl Labels {
     }
 }
 
-fn transcript(all: Collected, known: Vec<String>) -> plain::Transcript {
-    let mut labels = Labels::new(known);
+/// A transcript as the renderers take it.
+pub fn transcript(all: Collected, mut labels: Labels) -> plain::Transcript {
     let summary = all.summary;
     let speakers = summary.speakers.into_iter();
     plain::Transcript {

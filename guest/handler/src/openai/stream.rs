@@ -41,7 +41,7 @@ impl Sse {
             transcription,
             first,
             asked,
-            labels: Labels::new(known),
+            labels: Labels::lettered(known),
             secs,
             text: String::new(),
             tokens: 0,
