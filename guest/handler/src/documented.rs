@@ -10,12 +10,13 @@
 
 use std::collections::BTreeSet;
 
-use auricle_guest::speech::Task;
+use auricle_guest::speech::{Model, Task};
 use serde_json::{Map, Value};
 
 use crate::form::{MAX_KNOWN, MAX_NAME_BYTES};
 use crate::openai::asked::{Asked as OpenAi, FIELDS};
 use crate::openai::form::Fields;
+use crate::openai::{chunking, references};
 use crate::options::{Asked, NAMES};
 
 const TRANSCRIPTIONS: &str = "/v1/audio/transcriptions";
@@ -25,6 +26,9 @@ const FORMS: [&str; 3] = [TRANSCRIPTIONS, TRANSLATIONS, TRANSCRIBE];
 
 /// Read by the forms themselves, beside the tables of fields.
 const PARTS: [&str; 3] = ["file", "known_speaker_names", "known_speaker_references"];
+
+/// Fields that OpenAI's translations do not take: their tokens are not told.
+const TRANSCRIPTIONS_ALONE: [&str; 1] = ["include"];
 
 fn document() -> Value {
     serde_json::from_str(include_str!("../../../web/openapi.json")).unwrap()
@@ -76,7 +80,13 @@ fn asked(path: &str, fields: &[(&str, &str)]) -> Result<String, String> {
     let asked = OpenAi::read(&all, task).map_err(told)?;
     let shown = (asked.format, asked.words, asked.segments, asked.streams);
     let subtitles = &asked.subtitles;
-    let options = asked.options().map_err(told)?;
+    let model = Model {
+        name: "base".to_owned(),
+        installed: 0,
+        alias_of: None,
+        diarizes: false,
+    };
+    let options = asked.options(&model).map_err(told)?;
     Ok(format!("{options:?} {shown:?} {subtitles:?}"))
 }
 
@@ -117,7 +127,13 @@ fn examples(schema: &Value) -> (Vec<String>, Vec<String>) {
 fn each_form_is_documented_with_the_fields_that_are_read_and_no_others() {
     for path in FORMS {
         let table: &[&str] = if path == TRANSCRIBE { &NAMES } else { &FIELDS };
-        let read: BTreeSet<&str> = table.iter().chain(&PARTS).copied().collect();
+        let mut read: BTreeSet<&str> = table.iter().chain(&PARTS).copied().collect();
+        if path != TRANSCRIBE {
+            read.insert(chunking::FIELD);
+        }
+        if path == TRANSLATIONS {
+            read.retain(|field| !TRANSCRIPTIONS_ALONE.contains(field));
+        }
         let fields = documented(path);
         let named: BTreeSet<&str> = fields.keys().map(String::as_str).collect();
         assert_eq!(named, read, "{path}");
@@ -172,7 +188,11 @@ fn documented_lengths_are_those_that_are_enforced() {
                 assert_eq!(length, u64::from(Asked::max_bytes(&name)), "{name}");
             }
             if schema["maxItems"].is_u64() {
-                assert_eq!(schema["maxItems"], MAX_KNOWN, "{name}");
+                let most = match path {
+                    TRANSCRIBE => MAX_KNOWN,
+                    _ => references::MAX_KNOWN,
+                };
+                assert_eq!(schema["maxItems"], most, "{path}: {name}");
             }
         }
         let names = &documented(path)["known_speaker_names"];
