@@ -1,5 +1,6 @@
 //! Programs that other people wrote, against a real server with real audio: OpenAI's client libraries
-//! in Python and JavaScript, two parsers of subtitles, and a generator of requests (`tests/clients`).
+//! in Python and JavaScript, two parsers of subtitles, and a generator of requests (`tests/clients`);
+//! and the pages that the server brings along for browsers.
 //!
 //! `scripts/clients.sh` installs them once; a suite whose program is not there is skipped with a line
 //! (node), or fails (Python, which the set-up installs).
@@ -102,14 +103,14 @@ fn openais_python_library_and_subtitle_parsers_are_content_with_every_answer() {
 }
 
 #[test]
-fn openais_javascript_library_is_content_with_every_answer() {
+fn openais_javascript_library_and_the_pages_scripts_are_content() {
     let Some(modules) = packages().get("AURICLE_NODE_MODULES") else {
         return;
     };
     must_pass(
         suite("node")
             .arg("--test")
-            .arg(clients("node/openai.test.mjs"))
+            .args(["openai", "page"].map(|name| clients(&format!("node/{name}.test.mjs"))))
             .env("AURICLE_NODE_MODULES", modules),
     );
 }

@@ -9,15 +9,18 @@
 )]
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use auricle_guest::speech::{Model, Task};
-use serde_json::{Map, Value};
+use auricle_guest::speech::{DropReason, DroppedSegment, Model, Segment, Task};
+use auricle_guest::transcriber::{Collected, Summary};
+use serde_json::{Map, Value, json};
 
 use crate::form::{MAX_KNOWN, MAX_NAME_BYTES};
 use crate::openai::asked::{Asked as OpenAi, FIELDS};
 use crate::openai::form::Fields;
 use crate::openai::{chunking, references};
 use crate::options::{Asked, NAMES};
+use crate::render::{LiveBody, Shown, TranscriptBody};
 
 const TRANSCRIPTIONS: &str = "/v1/audio/transcriptions";
 const TRANSLATIONS: &str = "/v1/audio/translations";
@@ -197,5 +200,65 @@ fn documented_lengths_are_those_that_are_enforced() {
         }
         let names = &documented(path)["known_speaker_names"];
         assert_eq!(names["items"]["maxLength"], MAX_NAME_BYTES);
+    }
+}
+
+fn names(object: &Value) -> BTreeSet<&str> {
+    object
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
+}
+
+/// Answers that clients' suites do not get from a healthy server.
+#[test]
+fn what_is_rarely_answered_has_the_documented_fields() {
+    let segment = Segment {
+        id: 0,
+        start: 0.0,
+        end: 1.0,
+        text: "Thank you.".to_owned(),
+        logprobs: Vec::new(),
+        tokens: vec![1],
+        temperature: 0.0,
+        avg_logprob: -0.7,
+        compression_ratio: 0.6,
+        no_speech_prob: 0.4,
+        words: Vec::new(),
+        speaker: None,
+    };
+    let dropped = DroppedSegment {
+        segment,
+        reason: DropReason::NoVoice,
+        score: 0.03,
+    };
+    let all = Collected {
+        segments: Vec::new(),
+        dropped: vec![dropped],
+        summary: Summary {
+            language: "en".to_owned(),
+            speakers: Vec::new(),
+            duration: 1.0,
+        },
+    };
+    let body = TranscriptBody::new(&all, Duration::ZERO, Shown::default());
+    let live = LiveBody {
+        text: "",
+        language: "",
+        is_final: true,
+    };
+    let document = document();
+    for (schema, answer) in [
+        ("Dropped", json!(body)["x_dropped"][0].clone()),
+        ("LiveText", json!(live)),
+        (
+            "ErrorBody",
+            crate::failure::Failure::new(500, "").openai_body()["error"].clone(),
+        ),
+    ] {
+        let fields = &document["components"]["schemas"][schema]["properties"];
+        assert_eq!(names(fields), names(&answer), "{schema}");
     }
 }
