@@ -180,6 +180,8 @@ pub enum Maker {
     Segmentation,
     /// [`crate::convert::onnx::campplus`].
     Campplus,
+    /// [`crate::convert::onnx::silero`].
+    Silero,
 }
 
 /// Files that are used as they are, and what is made from them.

@@ -406,6 +406,7 @@ fn make(made: &Made, set: &str, dir: &Path, progress: &dyn Progress) -> Result<(
     let convert = match made.by {
         Maker::Segmentation => convert::onnx::segmentation,
         Maker::Campplus => convert::onnx::campplus,
+        Maker::Silero => convert::onnx::silero,
     };
     let scratch = scratch_dir(dir, SCRATCH)?;
     let new = scratch.path().join("graph");

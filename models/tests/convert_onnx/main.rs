@@ -1,6 +1,6 @@
-//! The speaker models' checkpoints of the store become the pinned graphs, and others are refused.
+//! The store's checkpoints and graph become the pinned graphs, and others are refused.
 //!
-//! A checkpoint that is not installed is left out with a line on standard output.
+//! What is not installed is left out with a line on standard output.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
@@ -30,9 +30,13 @@ fn campplus_checkpoint() -> Option<PathBuf> {
     installed("campplus", "campplus_cn_en_common.pt")
 }
 
+fn silero_graph() -> Option<PathBuf> {
+    installed("silero-vad", "silero_vad_16k_sequence.onnx")
+}
+
 #[test]
 fn the_checkpoints_become_the_pinned_graphs() {
-    let cases: [(_, Convert, _, _); 2] = [
+    let cases: [(_, Convert, _, _); 3] = [
         (
             segmentation_checkpoint(),
             onnx::segmentation,
@@ -45,6 +49,7 @@ fn the_checkpoints_become_the_pinned_graphs() {
             onnx::CAMPPLUS_SHA256,
             27_872_417,
         ),
+        (silero_graph(), onnx::silero, onnx::SILERO_SHA256, 1_489_603),
     ];
     for (checkpoint, convert, sha256, bytes) in cases {
         let Some(checkpoint) = checkpoint else {
@@ -78,6 +83,26 @@ fn a_checkpoint_of_another_network_is_refused() {
     assert!(message.contains("no weights called sincnet."), "{message}");
     let message = refusal(onnx::campplus, &segmentation);
     assert!(message.contains("no weights called head."), "{message}");
+}
+
+#[test]
+fn a_graph_that_is_cut_or_foreign_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("graph.onnx");
+    fs::write(&path, "no graph at all").unwrap();
+    let message = refusal(onnx::silero, &path);
+    assert!(message.contains("is not a usable Silero VAD"), "{message}");
+    if let Some(step) = installed("silero-vad", "silero_vad_op18_ifless.onnx") {
+        let message = refusal(onnx::silero, &step);
+        assert!(message.contains("no weights called stft."), "{message}");
+    }
+    let Some(graph) = silero_graph() else { return };
+    let whole = fs::read(graph).unwrap();
+    for eighth in 1..8 {
+        fs::write(&path, whole.get(..whole.len() * eighth / 8).unwrap()).unwrap();
+        let message = refusal(onnx::silero, &path);
+        assert!(message.contains("is not a usable Silero VAD"), "{message}");
+    }
 }
 
 #[test]

@@ -19,7 +19,8 @@ use crate::config::Config;
 
 /// The set of the voice activity model, and the files of it that can be used, the fastest first.
 const VOICE: &str = "silero-vad";
-const VOICE_FILES: [&str; 2] = [
+const VOICE_FILES: [&str; 3] = [
+    "silero_vad_16k_products.onnx",
     "silero_vad_16k_sequence.onnx",
     "silero_vad_op18_ifless.onnx",
 ];

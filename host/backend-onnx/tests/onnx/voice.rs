@@ -13,7 +13,8 @@ use auricle_speech::{
 
 use crate::support::{decode, eval_data, installed, jfk, runtime, white_noise};
 
-const EXPORTS: [&str; 2] = [
+const EXPORTS: [&str; 3] = [
+    "silero_vad_16k_products.onnx",
     "silero_vad_16k_sequence.onnx",
     "silero_vad_op18_ifless.onnx",
 ];
@@ -196,18 +197,24 @@ fn a_clip_read_in_warmed_pieces_has_the_probabilities_of_a_single_pass() {
 }
 
 #[test]
-fn both_exports_of_the_model_agree() {
-    let Some(clip) = jfk() else { return };
-    let mut found: Vec<_> = models()
-        .into_iter()
-        .map(|(_, mut model)| probabilities(&mut model, clip.samples()))
-        .collect();
-    let (Some(one), Some(other)) = (found.pop(), found.pop()) else {
-        println!("skipped: only one export is installed");
-        return;
-    };
-    for (a, b) in one.iter().zip(&other) {
-        assert!((a - b).abs() < 1e-4, "{a} and {b}");
+fn all_files_of_the_model_agree() {
+    let mut clips: Vec<Clip> = jfk().into_iter().collect();
+    clips.extend(eval_data().map(|root| decode(&root.join("derived").join("long_shared.ogg"))));
+    for clip in clips {
+        let found: Vec<_> = models()
+            .into_iter()
+            .map(|(name, mut model)| (name, probabilities(&mut model, clip.samples())))
+            .collect();
+        let Some(((first, one), others)) = found.split_first() else {
+            return;
+        };
+        for (name, other) in others {
+            assert_eq!(one.len(), other.len());
+            let pairs = one.iter().zip(other);
+            let furthest = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            println!("{first} and {name}: {furthest:e}");
+            assert!(furthest < 1e-5, "{first} and {name}: {furthest}");
+        }
     }
 }
 

@@ -36,7 +36,7 @@ const BLOCKS: [(u64, i64); 3] = [(12, 1), (24, 2), (16, 2)];
 pub(super) fn model(checkpoint: &Path) -> Result<Model, ConvertError> {
     let mut builder = Builder {
         graph: Graph::default(),
-        weights: Weights::open(checkpoint, FORMAT)?,
+        weights: Weights::of_checkpoint(checkpoint, FORMAT)?,
     };
     let x = builder.head()?;
     let (x, frames) = builder.blocks(&x)?;
@@ -47,11 +47,11 @@ pub(super) fn model(checkpoint: &Path) -> Result<Model, ConvertError> {
         name: "campplus",
         // Part of the bytes whose digest is pinned.
         producer: "export_campplus.py",
-        input: ("x", [Dim::Free("N"), Dim::Free("T"), Dim::Fixed(80)]),
-        output: (
+        inputs: vec![("x", vec![Dim::Free("N"), Dim::Free("T"), Dim::Fixed(80)])],
+        outputs: vec![(
             "embedding",
             vec![Dim::Free("N"), Dim::Fixed(EMBEDDING as u32)],
-        ),
+        )],
         properties: vec![
             ("framework", "3d-speaker"),
             ("language", "Chinese-English"),
@@ -207,7 +207,7 @@ impl Builder {
         let inputs = self.norm_inputs(&x, name, EMBEDDING)?;
         let inputs: Vec<_> = inputs.iter().map(String::as_str).collect();
         let kind = "BatchNormalization";
-        self.graph.node_to(kind, &inputs, &EPSILON, "embedding");
+        self.graph.node_to(kind, &inputs, &EPSILON, &["embedding"]);
         Ok(())
     }
 

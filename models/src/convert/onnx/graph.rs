@@ -33,6 +33,9 @@ pub(super) enum Dim {
     Free(&'static str),
 }
 
+/// An input or output of the graph, which is f32: its name and dimensions.
+pub(super) type Port = (&'static str, Vec<Dim>);
+
 /// The name of a value within the graph.
 pub(super) type Value = String;
 
@@ -70,24 +73,26 @@ impl Graph {
         attributes: &[(&str, Attribute<'_>)],
     ) -> Value {
         let output = format!("t{}", self.nodes.len() + 1);
-        self.node_to(kind, inputs, attributes, &output);
+        self.node_to(kind, inputs, attributes, &[&output]);
         output
     }
 
-    /// As [`Graph::node`], with a name for the output.
+    /// As [`Graph::node`], with names for one or more outputs.
     pub(super) fn node_to(
         &mut self,
         kind: &str,
         inputs: &[&str],
         attributes: &[(&str, Attribute<'_>)],
-        output: &str,
+        outputs: &[&str],
     ) {
         let mut node = Message::default();
         for input in inputs {
             node.text(1, input);
         }
-        node.text(2, output)
-            .text(3, &format!("{kind}_{}", self.nodes.len() + 1))
+        for output in outputs {
+            node.text(2, output);
+        }
+        node.text(3, &format!("{kind}_{}", self.nodes.len() + 1))
             .text(4, kind);
         for (name, attribute) in attributes {
             node.message(5, &encode(name, *attribute));
@@ -132,8 +137,8 @@ pub(super) struct Model {
     pub(super) graph: Graph,
     pub(super) name: &'static str,
     pub(super) producer: &'static str,
-    pub(super) input: (&'static str, [Dim; 3]),
-    pub(super) output: (&'static str, Vec<Dim>),
+    pub(super) inputs: Vec<Port>,
+    pub(super) outputs: Vec<Port>,
     /// What a reader of the file may want to know.
     pub(super) properties: Vec<(&'static str, &'static str)>,
 }
@@ -158,9 +163,12 @@ impl Model {
         for constant in &self.graph.constants {
             graph.message(5, constant);
         }
-        graph
-            .message(11, &port(self.input.0, &self.input.1))
-            .message(12, &port(self.output.0, &self.output.1));
+        for (name, dims) in &self.inputs {
+            graph.message(11, &port(name, dims));
+        }
+        for (name, dims) in &self.outputs {
+            graph.message(12, &port(name, dims));
+        }
         let mut opset = Message::default();
         opset.text(1, "").integer(2, OPSET);
         let mut model = Message::default();

@@ -32,7 +32,7 @@ const CLASSES: u64 = 7;
 pub(super) fn model(checkpoint: &Path) -> Result<Model, ConvertError> {
     let mut builder = Builder {
         graph: Graph::default(),
-        weights: Weights::open(checkpoint, FORMAT)?,
+        weights: Weights::of_checkpoint(checkpoint, FORMAT)?,
     };
     let x = builder.convolutions()?;
     let x = builder.recurrent(x)?;
@@ -43,11 +43,11 @@ pub(super) fn model(checkpoint: &Path) -> Result<Model, ConvertError> {
         name: "pyannote-segmentation-3.0",
         // Part of the bytes whose digest is pinned.
         producer: "export_segmentation.py",
-        input: ("x", [Dim::Free("N"), Dim::Fixed(1), Dim::Free("T")]),
-        output: (
+        inputs: vec![("x", vec![Dim::Free("N"), Dim::Fixed(1), Dim::Free("T")])],
+        outputs: vec![(
             "y",
             vec![Dim::Free("N"), Dim::Free("F"), Dim::Fixed(CLASSES as u32)],
-        ),
+        )],
         properties: vec![
             ("model_type", "pyannote-segmentation-3.0"),
             ("sample_rate", "16000"),
@@ -160,7 +160,7 @@ impl Builder {
             }
         }
         let axis = [("axis", Int(-1))];
-        self.graph.node_to("LogSoftmax", &[&x], &axis, "y");
+        self.graph.node_to("LogSoftmax", &[&x], &axis, &["y"]);
         Ok(())
     }
 

@@ -1,22 +1,26 @@
-//! The weights of a checkpoint, by name, and which of them were used.
+//! The weights of a checkpoint or of a graph, by name, and which of them were used.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::super::ConvertError;
-use super::super::pickle::{PickledTensor, Value};
+use super::super::pickle::Value;
 use super::super::torch::TorchFile;
+use super::super::weights::Tensor;
+use super::constants;
 
 /// Most that one checkpoint may be read as, however often its tensors name the same bytes: ten
 /// times the larger of the two models.
 const MAX_ELEMENTS: u64 = 64 << 20;
 
-/// A state dictionary.
+/// Tensors where they lie in their file, or why one cannot be read (after "tensor NAME").
+pub(super) type Tensors = HashMap<String, Result<Tensor, String>>;
+
+/// A state dictionary, or the constants of a graph.
 pub(super) struct Weights {
-    torch: TorchFile,
     path: PathBuf,
     format: &'static str,
-    tensors: HashMap<String, PickledTensor>,
+    tensors: Tensors,
     used: HashSet<String>,
     elements: u64,
 }
@@ -31,7 +35,7 @@ pub(super) struct Array {
 impl Weights {
     /// Opens a checkpoint: a state dictionary, or a dictionary that has one as `state_dict`.
     /// `format` names the kind of checkpoint in errors.
-    pub(super) fn open(path: &Path, format: &'static str) -> Result<Self, ConvertError> {
+    pub(super) fn of_checkpoint(path: &Path, format: &'static str) -> Result<Self, ConvertError> {
         let torch = TorchFile::open(path, format)?;
         let pickle = &torch.pickle;
         let state = pickle.entry(pickle.root(), "state_dict");
@@ -42,18 +46,26 @@ impl Weights {
         let tensors = pairs.iter().filter_map(|(name, value)| {
             let name = pickle.text(*name)?;
             match pickle.get(*value) {
-                Value::Tensor(tensor) => Some((name.to_owned(), tensor.clone())),
+                Value::Tensor(tensor) => Some((name.to_owned(), torch.tensor(tensor))),
                 _ => None,
             }
         });
-        Ok(Self {
-            tensors: tensors.collect(),
-            torch,
+        Ok(Self::new(path, format, tensors.collect()))
+    }
+
+    /// Opens an ONNX graph. `format` names it in errors.
+    pub(super) fn of_graph(path: &Path, format: &'static str) -> Result<Self, ConvertError> {
+        Ok(Self::new(path, format, constants::read(path, format)?))
+    }
+
+    fn new(path: &Path, format: &'static str, tensors: Tensors) -> Self {
+        Self {
             path: path.to_path_buf(),
             format,
+            tensors,
             used: HashSet::new(),
             elements: 0,
-        })
+        }
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -62,17 +74,15 @@ impl Weights {
 
     /// Reads a tensor, which must have these dimensions.
     pub(super) fn read(&mut self, name: &str, dims: &[u64]) -> Result<Array, ConvertError> {
-        let Some(pickled) = self.tensors.get(name) else {
-            return Err(self.malformed(format!("it has no weights called {name}")));
+        let tensor = match self.tensors.get(name) {
+            Some(Ok(tensor)) => tensor,
+            Some(Err(reason)) => return Err(self.malformed(format!("tensor {name} {reason}"))),
+            None => return Err(self.malformed(format!("it has no weights called {name}"))),
         };
-        if pickled.shape != dims {
-            let shape = &pickled.shape;
+        if tensor.shape() != dims {
+            let shape = tensor.shape();
             return Err(self.malformed(format!("{name} is {shape:?} and must be {dims:?}")));
         }
-        let tensor = self
-            .torch
-            .tensor(pickled)
-            .map_err(|reason| self.malformed(format!("tensor {name} {reason}")))?;
         self.elements = self.elements.saturating_add(tensor.len());
         if self.elements > MAX_ELEMENTS {
             return Err(self.malformed(format!("it has more than {MAX_ELEMENTS} weights")));
