@@ -4,10 +4,13 @@ mod bare;
 mod inputs;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use auricle_benches::{FirstParty, scope};
-use auricle_capability::{Events, RequestBody, RequestScope, Services, SpeechError, Voices};
+use auricle_capability::{
+    Events, Media, MediaError, MediaHint, RequestBody, RequestScope, Services, SpeechError, Voices,
+};
 use auricle_speech::{Clip, LanguageScore, SpeakerOptions, TranscribeOptions, Turn, VoiceStream};
 use criterion::{BenchmarkId, Criterion};
 use futures::future::BoxFuture;
@@ -167,6 +170,16 @@ impl Services for NoServices {
         _: Option<String>,
     ) -> BoxFuture<'static, Result<Vec<LanguageScore>, SpeechError>> {
         Box::pin(async { Err(SpeechError::Internal) })
+    }
+
+    fn decode(
+        &self,
+        _: &RequestScope,
+        _: Media,
+        _: MediaHint,
+        _: Duration,
+    ) -> BoxFuture<'static, Result<Clip, MediaError>> {
+        Box::pin(async { Err(MediaError::Internal) })
     }
 
     fn decode_limits(&self) -> auricle_audio::DecodeLimits {

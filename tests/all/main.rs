@@ -25,6 +25,8 @@ mod bad_input;
 mod cancel;
 /// `auricle transcribe` and the other verbs: output, exit codes, standard input.
 mod cli;
+/// Files that are meant to harm: the decoder in its sandbox.
+mod decoding;
 /// Components come into their roles: at the start, by a swap, out of the cache.
 mod deployment;
 /// Every container and codec that the README names.

@@ -133,6 +133,8 @@ impl AudioConfig {
 pub struct RoleLimits {
     /// Of a handler.
     pub handler: InstanceLimits,
+    /// Of a decoder.
+    pub decoder: InstanceLimits,
     /// Of a chunker.
     pub chunker: InstanceLimits,
     /// Of a speaker-assigner.
@@ -145,6 +147,8 @@ pub struct RoleLimits {
 pub struct TenantConfig {
     /// Answers requests.
     pub handler: Option<ComponentConfig>,
+    /// Turns files into clips.
+    pub decoder: Option<ComponentConfig>,
     /// Cuts clips.
     pub chunker: Option<ComponentConfig>,
     /// Gives segments their speakers.

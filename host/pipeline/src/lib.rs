@@ -31,7 +31,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auricle_audio::DecodeLimits;
-use auricle_capability::{Events, Guests, RequestScope, Services, SpeechError};
+use auricle_capability::{
+    Events, Guests, Media, MediaError, MediaHint, RequestScope, Services, SpeechError,
+};
 use auricle_inference::{DeviceStats, InferenceError, Lease, Registry, Scheduler};
 use auricle_speech::{Clip, LanguageScore, SpeakerOptions, TranscribeOptions, Turn};
 use auricle_telemetry::Snapshot;
@@ -210,6 +212,24 @@ impl Services for Pipeline {
         async move {
             let lease = inner.lease(model.as_deref(), false).await?;
             recognise::detect_language(&inner, &scope, &lease, &clip).await
+        }
+        .boxed()
+    }
+
+    fn decode(
+        &self,
+        scope: &RequestScope,
+        media: Media,
+        hint: MediaHint,
+        max_duration: Duration,
+    ) -> BoxFuture<'static, Result<Clip, MediaError>> {
+        let (inner, scope) = (Arc::clone(&self.inner), scope.clone());
+        let decoder = inner.deployments.of(&scope.tenant).decoder.current();
+        let mut limits = inner.decode_limits.clone();
+        limits.max_duration = limits.max_duration.min(max_duration);
+        async move {
+            let guests = &inner.guests;
+            guests.decode(decoder, &scope, media, hint, limits).await
         }
         .boxed()
     }
