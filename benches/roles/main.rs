@@ -4,11 +4,13 @@ mod bare;
 mod inputs;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use auricle_benches::{FirstParty, scope};
 use auricle_capability::{
-    Events, RequestBody, RequestScope, ServedModel, Services, SpeechError, Voices,
+    Events, Media, MediaError, MediaHint, RequestBody, RequestScope, ServedModel, Services,
+    SpeechError, Voices,
 };
 use auricle_speech::{Clip, LanguageScore, SpeakerOptions, TranscribeOptions, Turn, VoiceStream};
 use criterion::{BenchmarkId, Criterion};
@@ -177,6 +179,16 @@ impl Services for NoServices {
 
     fn model(&self, _: String) -> BoxFuture<'static, Option<ServedModel>> {
         Box::pin(async { None })
+    }
+
+    fn decode(
+        &self,
+        _: &RequestScope,
+        _: Media,
+        _: MediaHint,
+        _: Duration,
+    ) -> BoxFuture<'static, Result<Clip, MediaError>> {
+        Box::pin(async { Err(MediaError::Internal) })
     }
 
     fn decode_limits(&self) -> auricle_audio::DecodeLimits {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use auricle_capability::{
-    AssignerComponent, ChunkerComponent, ComponentFile, Guests, HandlerComponent, RequestScope,
-    Roles,
+    AssignerComponent, ChunkerComponent, ComponentFile, DecoderComponent, Guests, HandlerComponent,
+    RequestScope, Roles,
 };
 use auricle_runtime::deployment::RevisionParts;
 use auricle_runtime::{Deployment, InstanceLimits, Revision, Runtime, RuntimeConfig};
@@ -27,6 +27,8 @@ pub struct FirstParty {
     pub guests: Guests,
     /// Answers requests.
     pub handler: Arc<Revision<HandlerComponent>>,
+    /// Turns files into clips.
+    pub decoder: Arc<Revision<DecoderComponent>>,
     /// Cuts clips.
     pub chunker: Arc<Revision<ChunkerComponent>>,
     /// Gives segments their speakers.
@@ -44,11 +46,13 @@ impl FirstParty {
         let roles = Roles::new(&runtime)?;
         let file = ComponentFile::new;
         let handler = roles.handler(&runtime, &file(auricle_first_party::HANDLER))?;
+        let decoder = roles.decoder(&runtime, &file(auricle_first_party::DECODER))?;
         let chunker = roles.chunker(&runtime, &file(auricle_first_party::CHUNKER))?;
         let assigner = roles.assigner(&runtime, &file(auricle_first_party::SPEAKER_ASSIGNER))?;
         Ok(Self {
             guests: Guests::new(runtime.engine().clone()),
             handler: revision(handler),
+            decoder: revision(decoder),
             chunker: revision(chunker),
             assigner: revision(assigner),
             _runtime: runtime,

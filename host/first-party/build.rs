@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use auricle_guest_builder::{BuildError, GuestBuild, build, write_constants};
 
-const PACKAGES: [&str; 3] = [
+const PACKAGES: [&str; 4] = [
     "auricle-handler",
+    "auricle-decoder",
     "auricle-chunker",
     "auricle-speaker-assigner",
 ];

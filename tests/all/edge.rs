@@ -233,7 +233,7 @@ fn end() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_form_of_a_hundred_thousand_parts_is_refused_at_its_thirty_third() {
+async fn a_form_of_a_hundred_thousand_parts_is_refused_at_its_sixty_fifth() {
     let body = [part("name=\"language\"", b"en").repeat(100_000), end()].concat();
     let (status, text) = form(body).await;
     assert!(status == 400 || status == 413, "{status} {text}");

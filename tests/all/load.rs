@@ -43,10 +43,10 @@ async fn a_hundred_megabytes_pass_through_less_than_sixteen_of_guest_memory() {
         (secs - total as f64 / (8.0 * 4.0 * 192_000.0)).abs() < 0.1,
         "{secs}"
     );
-    let instances = server.usage(answer.request_id(), 3);
+    let instances = server.usage(answer.request_id(), 4);
     let mut roles: Vec<_> = instances.iter().map(|i| i.component.as_str()).collect();
     roles.sort_unstable();
-    assert_eq!(roles, ["chunker", "handler", "speaker-assigner"]);
+    assert_eq!(roles, ["chunker", "decoder", "handler", "speaker-assigner"]);
     for instance in instances {
         assert!(instance.peak_memory_bytes < 16 * MB, "{instance:?}");
     }

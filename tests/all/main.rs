@@ -27,6 +27,8 @@ mod cancel;
 mod cli;
 /// Other people's programs as clients: OpenAI's libraries, parsers of subtitles, generated requests.
 mod clients;
+/// Files that are meant to harm: the decoder in its sandbox.
+mod decoding;
 /// Components come into their roles: at the start, by a swap, out of the cache.
 mod deployment;
 /// Floods, smuggled requests and forms that are built to be held.

@@ -104,7 +104,7 @@ async fn a_transcription_leaves_its_numbers() {
     assert!(sum(&text, &format!("auricle_real_time_factor_sum{device}")) > 0.0);
     assert!(sum(&text, &format!("auricle_queue_wait_seconds_count{device}")) >= 1.0);
     assert_eq!(sum(&text, &format!("auricle_queued_jobs{device}")), 0.0);
-    for role in ["handler", "chunker", "speaker-assigner"] {
+    for role in ["handler", "decoder", "chunker", "speaker-assigner"] {
         let label = format!("{{role=\"{role}\"");
         assert!(sum(&text, &format!("auricle_guest_cpu_seconds_total{label}")) > 0.0);
         assert!(

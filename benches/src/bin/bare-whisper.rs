@@ -35,7 +35,7 @@ fn main() -> Result<()> {
         word_timestamps: false,
     })?;
     let began = Instant::now();
-    let clip = auricle_audio::decode_path(Path::new(audio), &DecodeLimits::default(), &|| false)?;
+    let clip = auricle_decoder::native::decode_path(Path::new(audio), &DecodeLimits::default())?;
     let texts = recognise(engine.as_ref(), &clip, &spans, workers)?;
     eprintln!("secs={}", began.elapsed().as_secs_f64());
     println!("{}", texts.join(" "));

@@ -1,9 +1,9 @@
 //! Clips and what becomes a clip.
 
 pub use crate::bindings::auricle::audio::clips::{Clip, ClipError};
-pub use crate::bindings::auricle::audio::decoding::{DecodeError, Hint, SourceFailure, decode};
+pub use crate::bindings::auricle::audio::decoding::{DecodeError, SourceFailure, decode};
 pub use crate::bindings::auricle::audio::recording::{RecordError, Recorder};
-pub use crate::bindings::auricle::audio::types::Span;
+pub use crate::bindings::auricle::audio::types::{Hint, Span};
 
 /// Samples per second of every clip.
 pub const SAMPLE_RATE: u32 = 16_000;

@@ -5,7 +5,8 @@
 //! a component that logs nothing does not import the log.
 //!
 //! # Layout
-//! - [`chunker`], [`speaker_assigner`], [`handler`] and [`websocket`]: one for each role.
+//! - [`chunker`], [`speaker_assigner`], [`decoder`], [`handler`] and [`websocket`]: one for each
+//!   role.
 //! - [`audio`], [`voice`], [`speakers`], [`speech`], [`transcriber`]: clips, where somebody speaks
 //!   in them, who, what recognition yields, the pipeline.
 //! - [`nn`]: graphs, for a deployment that is granted some.
@@ -123,6 +124,7 @@ mod bindings;
 pub mod audio;
 pub mod chunker;
 pub mod config;
+pub mod decoder;
 pub mod handler;
 pub mod http;
 

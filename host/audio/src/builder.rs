@@ -1,8 +1,12 @@
-//! Decoded packets in, one clip out: mixes to mono, counts against the limits, resamples.
+//! Decoded samples in, one clip out: mixes to mono, counts against the limits, resamples.
 //!
-//! Lives for one decoding. The duration limit is counted here, in samples that were really
-//! decoded; what a header claims is never believed and never allocated for.
+//! Lives for one decoding. Whoever decodes is not trusted: every piece's layout is checked, and the
+//! duration limit is counted here, in samples that really came; what a header claims is never
+//! heard of.
 
+use std::time::Duration;
+
+use auricle_speech::audio::samples_to_duration;
 use auricle_speech::{Clip, SAMPLE_RATE};
 
 use crate::DecodeLimits;
@@ -17,8 +21,8 @@ const CHUNK_SAMPLES: usize = 4096;
 const MAX_SPARE_RESAMPLERS: usize = 16;
 
 /// Collects one clip.
-pub(crate) struct ClipBuilder<'a> {
-    limits: &'a DecodeLimits,
+pub struct ClipBuilder {
+    limits: DecodeLimits,
     max_samples: u64,
     /// Rate of the packets since the last change; 0 before the first.
     rate_hz: u32,
@@ -28,12 +32,16 @@ pub(crate) struct ClipBuilder<'a> {
     earlier_samples: u64,
     resampler: Option<Resampler>,
     spare: Vec<Resampler>,
+    /// The part of the mix that each channel of the last samples is.
+    shares: Vec<f32>,
     mono: Vec<f32>,
     out: Vec<f32>,
 }
 
-impl<'a> ClipBuilder<'a> {
-    pub(crate) fn new(limits: &'a DecodeLimits) -> Self {
+impl ClipBuilder {
+    /// An empty clip that may grow within `limits`.
+    #[must_use]
+    pub fn new(limits: DecodeLimits) -> Self {
         let max_samples = limits.max_duration.as_nanos() * u128::from(SAMPLE_RATE) / 1_000_000_000;
         Self {
             limits,
@@ -43,24 +51,35 @@ impl<'a> ClipBuilder<'a> {
             earlier_samples: 0,
             resampler: None,
             spare: Vec::new(),
+            shares: Vec::new(),
             mono: Vec::new(),
             out: Vec::new(),
         }
     }
 
-    /// Whether any sample has come.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rate_hz == 0
+    /// Playing time of what was added.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        samples_to_duration(self.earlier_samples + rescale(self.frames, self.rate_hz))
     }
 
-    /// Adds interleaved samples, which may be of another layout or rate than those before.
-    pub(crate) fn push(
+    /// Adds interleaved samples, which may be of another layout or rate than those before. There
+    /// are as many channels as `weights`, which say how much of each goes into the mix; they are
+    /// divided by their sum. Without samples it says whether such would be taken. A frame that is
+    /// not whole is left out.
+    ///
+    /// # Errors
+    /// [`AudioError::TooManyChannels`], [`AudioError::BadRate`] and [`AudioError::BadWeights`], after
+    /// which other samples may come; [`AudioError::TooLong`].
+    pub fn push(
         &mut self,
         interleaved: &[f32],
-        channels: usize,
+        weights: &[f32],
         rate_hz: u32,
     ) -> Result<(), AudioError> {
+        let channels = weights.len();
         self.limits.check_layout(channels as u64, rate_hz)?;
+        self.share(weights)?;
         if interleaved.is_empty() {
             return Ok(());
         }
@@ -74,10 +93,10 @@ impl<'a> ClipBuilder<'a> {
             });
         }
         match &mut self.resampler {
-            None => mix(interleaved, channels, &mut self.out),
+            None => mix(interleaved, &self.shares, &mut self.out),
             Some(resampler) => {
                 self.mono.clear();
-                mix(interleaved, channels, &mut self.mono);
+                mix(interleaved, &self.shares, &mut self.mono);
                 resampler.push(&self.mono, &mut self.out)?;
             }
         }
@@ -85,9 +104,23 @@ impl<'a> ClipBuilder<'a> {
     }
 
     /// The clip of all that was added.
-    pub(crate) fn finish(mut self) -> Result<Clip, AudioError> {
+    ///
+    /// # Errors
+    /// [`AudioError::Resample`], a fault of this program.
+    pub fn finish(mut self) -> Result<Clip, AudioError> {
         self.flush()?;
         Ok(Clip::new(self.out))
+    }
+
+    fn share(&mut self, weights: &[f32]) -> Result<(), AudioError> {
+        let sum: f32 = weights.iter().sum();
+        let sound = weights.iter().all(|it| (0.0..=1.0).contains(it)) && sum > 0.0;
+        if !sound {
+            return Err(AudioError::BadWeights);
+        }
+        self.shares.clear();
+        self.shares.extend(weights.iter().map(|it| it / sum));
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), AudioError> {
@@ -116,18 +149,19 @@ impl<'a> ClipBuilder<'a> {
     }
 }
 
-/// Appends the mean of the channels of each frame to `out`, finite and within -1.0..=1.0: one
-/// NaN would spoil a whole chunk of the resampler.
-fn mix(interleaved: &[f32], channels: usize, out: &mut Vec<f32>) {
+/// Appends the mix of the channels of each frame to `out`, finite and within -1.0..=1.0: one NaN
+/// would spoil a whole chunk of the resampler.
+fn mix(interleaved: &[f32], shares: &[f32], out: &mut Vec<f32>) {
+    let channels = shares.len();
     let finite = |sample: f32| if sample.is_finite() { sample } else { 0.0 };
     out.reserve(interleaved.len() / channels.max(1));
     if channels == 1 {
         out.extend(interleaved.iter().map(|s| finite(*s).clamp(-1.0, 1.0)));
         return;
     }
-    let share = 1.0 / channels as f32;
     out.extend(interleaved.chunks_exact(channels).map(|frame| {
-        let sum: f32 = frame.iter().map(|s| finite(*s) * share).sum();
+        let parts = frame.iter().zip(shares);
+        let sum: f32 = parts.map(|(s, share)| finite(*s) * share).sum();
         finite(sum).clamp(-1.0, 1.0)
     }));
 }

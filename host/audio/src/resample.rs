@@ -35,7 +35,7 @@ impl Resampler {
             rubato::WindowFunction::BlackmanHarris2,
             FixedSync::Both,
         )
-        .map_err(|error| AudioError::undecodable(format!("no resampler: {error}")))?;
+        .map_err(AudioError::resample)?;
         Ok(Self {
             rate_hz,
             pending: Vec::with_capacity(2 * fft.input_frames_next()),
@@ -97,17 +97,14 @@ impl Resampler {
         due_samples: u64,
         out: &mut Vec<f32>,
     ) -> Result<(), AudioError> {
-        let broken = |error: &dyn std::fmt::Display| {
-            AudioError::undecodable(format!("resampling failed: {error}"))
-        };
         let capacity = self.chunk.len();
-        let input = InterleavedSlice::new(chunk, 1, chunk.len()).map_err(|e| broken(&e))?;
-        let mut output =
-            InterleavedSlice::new_mut(&mut self.chunk, 1, capacity).map_err(|e| broken(&e))?;
+        let input = InterleavedSlice::new(chunk, 1, chunk.len()).map_err(AudioError::resample)?;
+        let mut output = InterleavedSlice::new_mut(&mut self.chunk, 1, capacity)
+            .map_err(AudioError::resample)?;
         let (_, made) = self
             .fft
             .process_into_buffer(&input, &mut output, None)
-            .map_err(|e| broken(&e))?;
+            .map_err(AudioError::resample)?;
         let dropped = self.delay_samples.min(made);
         self.delay_samples -= dropped;
         let room = due_samples.saturating_sub(self.given_samples);

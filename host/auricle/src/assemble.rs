@@ -205,6 +205,11 @@ impl Components {
                 )
                 .parts(|file| self.roles.handler(&self.runtime, file))
             })?,
+            decoder: role(&tenant.decoder, base.map(|b| &b.decoder), || {
+                let limits = &limits.decoder;
+                Source::new(&tenant.decoder, auricle_first_party::DECODER, limits)
+                    .parts(|file| self.roles.decoder(&self.runtime, file))
+            })?,
             chunker: role(&tenant.chunker, base.map(|b| &b.chunker), || {
                 self.chunker(tenant.chunker.as_ref(), &limits.chunker)
             })?,

@@ -102,6 +102,8 @@ impl AudioConfig {
 pub struct RoleLimits {
     /// Of a handler.
     pub handler: InstanceLimits,
+    /// Of a decoder.
+    pub decoder: InstanceLimits,
     /// Of a chunker.
     pub chunker: InstanceLimits,
     /// Of a speaker-assigner.
@@ -114,6 +116,8 @@ pub struct RoleLimits {
 pub struct TenantConfig {
     /// Answers requests.
     pub handler: Option<ComponentConfig>,
+    /// Turns files into clips.
+    pub decoder: Option<ComponentConfig>,
     /// Cuts clips.
     pub chunker: Option<ComponentConfig>,
     /// Gives segments their speakers.

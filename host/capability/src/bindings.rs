@@ -162,3 +162,35 @@ pub mod assigner {
         require_store_data_send: true,
     });
 }
+
+/// The export of a decoder, and the imports that only it has.
+pub mod decoder {
+    wasmtime::component::bindgen!({
+        path: [
+            "../../wit/deps/io.wit",
+            "../../wit/deps/random.wit",
+            "../../wit/deps/clocks.wit",
+            "../../wit/deps/filesystem.wit",
+            "../../wit/deps/sockets.wit",
+            "../../wit/deps/cli.wit",
+            "../../wit/deps/http.wit",
+            "../../wit/auricle-runtime",
+            "../../wit/auricle-audio",
+            "../../wit/auricle-speech",
+            "../../wit/auricle-http",
+            "../../wit/auricle-pipeline",
+        ],
+        world: "auricle:pipeline/decoder-role",
+        imports: {
+            "auricle:audio/source": async | trappable,
+            default: trappable,
+        },
+        exports: { default: async },
+        with: {
+            "auricle:runtime/log": super::imports::auricle::runtime::log,
+            "auricle:runtime/configuration": super::imports::auricle::runtime::configuration,
+            "auricle:audio/types": super::imports::auricle::audio::types,
+        },
+        require_store_data_send: true,
+    });
+}

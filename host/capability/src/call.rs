@@ -217,7 +217,7 @@ impl Guests {
         })
     }
 
-    fn store<P>(
+    pub(crate) fn store<P>(
         &self,
         role: &'static str,
         revision: &Revision<P>,
@@ -272,16 +272,29 @@ async fn run<R>(
     deadline: Instant,
     work: impl AsyncFnOnce(&mut Store<GuestState>) -> wasmtime::Result<R>,
 ) -> Result<R, GuestFailure> {
-    let meter = Arc::clone(store.data().cpu_meter());
+    let role = store.data().log.role();
     let left = deadline.saturating_duration_since(Instant::now());
-    let outcome = tokio::time::timeout(left, metered(&meter, work(store))).await;
-    let failure = match outcome {
-        Ok(Ok(result)) => return Ok(result),
-        Ok(Err(error)) => GuestFailure::from_error(&error, store.data_mut().limit_state()),
-        Err(_) => GuestFailure::DeadlineExceeded,
-    };
-    auricle_telemetry::metrics().guest_failure(store.data().log.role(), failure.kind());
-    Err(failure)
+    tokio::time::timeout(left, run_within_budget(store, work))
+        .await
+        .unwrap_or_else(|_| Err(counted(role, GuestFailure::DeadlineExceeded)))
+}
+
+/// As [`run`], without a deadline: needs no timer.
+pub(crate) async fn run_within_budget<R>(
+    store: &mut Store<GuestState>,
+    work: impl AsyncFnOnce(&mut Store<GuestState>) -> wasmtime::Result<R>,
+) -> Result<R, GuestFailure> {
+    let meter = Arc::clone(store.data().cpu_meter());
+    metered(&meter, work(store)).await.map_err(|error| {
+        let failure = GuestFailure::from_error(&error, store.data_mut().limit_state());
+        counted(store.data().log.role(), failure)
+    })
+}
+
+/// A failure that the metrics know of.
+pub(crate) fn counted(role: &'static str, failure: GuestFailure) -> GuestFailure {
+    auricle_telemetry::metrics().guest_failure(role, failure.kind());
+    failure
 }
 
 async fn run_http(

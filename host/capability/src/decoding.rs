@@ -1,57 +1,111 @@
 //! `auricle:audio/decoding`: an audio file becomes a clip.
 //!
-//! The bytes go from the connection to the decoder through a bounded channel; the guest holds a
-//! handle at either end. Decoding runs on a blocking thread, so that a decoder never stalls the
-//! executor; of the threads that have something to decode, as many run at once as there are cores.
+//! The handler holds a handle at either end and sees no byte. The file goes to the tenant's decoder
+//! component, which runs in a sandbox of its own ([`run`]); what it reads is in `file`, where its
+//! samples go in `samples`.
 
-use std::sync::{Arc, LazyLock};
+mod file;
+pub(crate) mod run;
+mod samples;
+
+use std::io::Read;
 use std::time::Duration;
 
-use auricle_audio::{AudioError, DecodeLimits, Hint};
 use auricle_speech::Clip;
 use auricle_speech::audio::samples_to_duration;
-use auricle_telemetry::step;
-use tokio::sync::Semaphore;
-use tracing::Instrument;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::DynInputStream;
 
 use crate::bindings::imports::auricle::audio::decoding::{
-    DecodeError, Hint as GuestHint, Host, SourceFailure as GuestSourceFailure,
+    DecodeError, Host, SourceFailure as GuestSourceFailure,
 };
+use crate::bindings::imports::auricle::audio::types::Hint;
 use crate::held::clip_bytes;
-use crate::source::{SourceFailure, bridge};
+use crate::source::SourceFailure;
 use crate::state::GuestState;
 
-/// Decoders that compute at once: one per core, since each keeps one busy. One that waits for its
-/// client does not count.
-static DECODERS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Arc::new(Semaphore::new(cores))
-});
+pub(crate) use file::HostFile;
+pub(crate) use samples::HostClip;
+
+/// What the sender says about a file. Only hints: the bytes decide.
+#[derive(Clone, Debug, Default)]
+pub struct MediaHint {
+    /// The file's name, for its extension.
+    pub file_name: Option<String>,
+    /// Its media type.
+    pub content_type: Option<String>,
+}
+
+/// The bytes of a file, wherever they come from.
+pub struct Media(pub(crate) MediaSource);
+
+pub(crate) enum MediaSource {
+    /// What a guest passed on.
+    Stream(DynInputStream),
+    /// Something that this program reads; it may block.
+    Reader(Box<dyn Read + Send>),
+}
+
+impl Media {
+    /// A file that is read on the decoder's own thread, where it may block.
+    #[must_use]
+    pub fn reader(reader: impl Read + Send + 'static) -> Self {
+        Self(MediaSource::Reader(Box::new(reader)))
+    }
+}
+
+/// Why there is no clip. The texts are fit to be shown to the sender.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MediaError {
+    /// There was not one byte.
+    #[error("the audio is empty; send the bytes of an audio file")]
+    Empty,
+    /// The format or codec is not supported.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The bytes cannot be decoded.
+    #[error("{0}")]
+    Undecodable(String),
+    /// The audio is longer than allowed.
+    #[error("the audio is longer than {max_secs} seconds; cut it into shorter files")]
+    TooLong {
+        /// The limit.
+        max_secs: u64,
+    },
+    /// The bytes did not arrive.
+    #[error(transparent)]
+    Source(#[from] SourceFailure),
+    /// The host failed; the log says how.
+    #[error("the audio could not be decoded on this server for now; try again later")]
+    Internal,
+}
 
 impl Host for GuestState {
     async fn decode(
         &mut self,
         source: Resource<DynInputStream>,
-        hint: GuestHint,
+        hint: Hint,
     ) -> wasmtime::Result<Result<Resource<Clip>, DecodeError>> {
         let stream = self.table.delete(source)?;
-        let mut limits = self.services()?.decode_limits();
-        let own = limits
-            .max_duration
-            .min(playing_time(self.held.own_left_bytes()));
-        limits.max_duration = own.min(playing_time(self.held.left_bytes()));
-        // What the tenant's other requests hold is for waiting, not for a shorter file.
-        let waits = limits.max_duration < own;
-        let decoded = decode(stream, hint, limits).instrument(step!("decode"));
-        match decoded.await {
+        let hint = MediaHint {
+            file_name: hint.file_name,
+            content_type: hint.content_type,
+        };
+        let own = playing_time(self.held.own_left_bytes());
+        let left = playing_time(self.held.left_bytes());
+        let media = Media(MediaSource::Stream(stream));
+        let decoding = self.services()?.decode(&self.scope, media, hint, left);
+        match decoding.await {
             Ok(clip) if self.held.check(clip_bytes(clip.len_samples())).is_err() => {
                 Ok(Err(DecodeError::OverBudget))
             }
             Ok(clip) => Ok(Ok(self.push_clip(clip)?)),
-            Err(DecodeError::TooLong(_)) if waits => Ok(Err(DecodeError::OverBudget)),
-            Err(error) => Ok(Err(error)),
+            // What the tenant's other requests hold is for waiting, not for a shorter file.
+            Err(MediaError::TooLong { max_secs }) if left < own && max_secs >= left.as_secs() => {
+                Ok(Err(DecodeError::OverBudget))
+            }
+            Err(error) => Ok(Err(error.into())),
         }
     }
 }
@@ -59,38 +113,6 @@ impl Host for GuestState {
 /// How long a clip of this many bytes plays.
 fn playing_time(bytes: u64) -> Duration {
     samples_to_duration(bytes / size_of::<f32>() as u64)
-}
-
-async fn decode(
-    stream: DynInputStream,
-    hint: GuestHint,
-    limits: DecodeLimits,
-) -> Result<Clip, DecodeError> {
-    let (pump, reader) = bridge(stream, Arc::clone(&DECODERS));
-    let decoder = tokio::task::spawn_blocking(move || {
-        let hint = Hint {
-            file_name: hint.file_name.as_deref(),
-            content_type: hint.content_type.as_deref(),
-        };
-        // A dropped request closes the channel, which ends the read: no other flag is needed.
-        auricle_audio::decode(Box::new(reader), hint, &limits, &|| false)
-    });
-    let (pumped, decoded) = tokio::join!(pump, decoder);
-    match pumped {
-        Ok(()) => {}
-        Err(SourceFailure::NotBase64) => {
-            let text = "its base64 is broken: encode the whole file, and nothing else".to_owned();
-            return Err(DecodeError::Undecodable(text));
-        }
-        Err(failure) => return Err(DecodeError::Source(failure.into())),
-    }
-    match decoded {
-        Ok(result) => result.map_err(DecodeError::from),
-        Err(error) => {
-            tracing::error!(%error, "the decoder's thread failed");
-            Err(DecodeError::Other(None))
-        }
-    }
 }
 
 impl From<SourceFailure> for GuestSourceFailure {
@@ -103,23 +125,20 @@ impl From<SourceFailure> for GuestSourceFailure {
     }
 }
 
-impl From<AudioError> for DecodeError {
-    fn from(error: AudioError) -> Self {
-        let text = error.to_string();
+impl From<MediaError> for DecodeError {
+    fn from(error: MediaError) -> Self {
         match error {
-            AudioError::Empty => Self::Empty,
-            AudioError::TooLong { max_secs } => {
+            MediaError::Empty => Self::Empty,
+            MediaError::Unsupported(text) => Self::Unsupported(text),
+            MediaError::Undecodable(text) => Self::Undecodable(text),
+            MediaError::TooLong { max_secs } => {
                 Self::TooLong(u32::try_from(max_secs).unwrap_or(u32::MAX))
             }
-            AudioError::TooLarge { .. } => Self::Source(GuestSourceFailure::TooLarge),
-            AudioError::NotAudio | AudioError::Unsupported { .. } => Self::Unsupported(text),
-            AudioError::Undecodable { .. }
-            | AudioError::TooManyChannels { .. }
-            | AudioError::BadRate { .. } => Self::Undecodable(text),
-            _ => {
-                tracing::warn!(error = %text, "audio was not decoded");
-                Self::Other(None)
-            }
+            MediaError::Source(SourceFailure::NotBase64) => Self::Undecodable(
+                "its base64 is broken: encode the whole file, and nothing else".to_owned(),
+            ),
+            MediaError::Source(failure) => Self::Source(failure.into()),
+            MediaError::Internal => Self::Other(None),
         }
     }
 }

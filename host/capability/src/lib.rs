@@ -9,6 +9,7 @@
 //! - [`services`]: what the pipeline gives to guests.
 //! - [`roles`]: components linked and checked against the world of their role.
 //! - [`call`]: one instance per request or session, and how it ends.
+//! - [`decoding`]: files through the decoder.
 //! - [`state`]: what a store holds.
 //! - [`nn`]: graphs for the components that are granted them.
 //! - the rest: one interface each.
@@ -19,7 +20,7 @@ mod chunking;
 mod clips;
 mod configuration;
 mod convert;
-mod decoding;
+pub mod decoding;
 mod diarization;
 mod held;
 mod log;
@@ -36,8 +37,11 @@ mod voice_activity;
 mod websocket;
 
 pub use call::{Assigner, Guests, RequestBody, ResponseBody, UpgradeRequest};
+pub use decoding::{Media, MediaError, MediaHint};
 pub use nn::services::{GraphError, GraphNames, Graphs, LoadedGraph};
-pub use roles::{AssignerComponent, ChunkerComponent, ComponentFile, HandlerComponent, Roles};
+pub use roles::{
+    AssignerComponent, ChunkerComponent, ComponentFile, DecoderComponent, HandlerComponent, Roles,
+};
 pub use services::{
     Event, Events, Listening, Message, RequestScope, ServedModel, Services, Socket, SocketError,
     SpeechError, Summary, Voices,

@@ -10,7 +10,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::bindings::imports::auricle;
-use crate::bindings::{assigner, chunker, live};
+use crate::bindings::{assigner, chunker, decoder, live};
 use crate::nn;
 use crate::state::GuestState;
 
@@ -68,11 +68,15 @@ pub struct ChunkerComponent(pub(crate) chunker::ChunkerRolePre<GuestState>);
 /// A component in the role of speaker-assigner.
 pub struct AssignerComponent(pub(crate) assigner::SpeakerAssignerRolePre<GuestState>);
 
+/// A component in the role of decoder.
+pub struct DecoderComponent(pub(crate) decoder::DecoderRolePre<GuestState>);
+
 /// Links components into their roles.
 pub struct Roles {
     handler: RoleLinker,
     chunker: RoleLinker,
     assigner: RoleLinker,
+    decoder: RoleLinker,
 }
 
 /// What one role links, without graphs and with them.
@@ -129,10 +133,15 @@ impl Roles {
             .and_then(|()| link_chunking(&mut chunker))
             .map_err(RuntimeError::Engine)?;
         link_common(&mut assigner).map_err(RuntimeError::Engine)?;
+        let mut decoder = linker();
+        link_common(&mut decoder)
+            .and_then(|()| link_file(&mut decoder))
+            .map_err(RuntimeError::Engine)?;
         Ok(Self {
             handler: RoleLinker::new("handler", handler)?,
             chunker: RoleLinker::new("chunker", chunker)?,
             assigner: RoleLinker::new("speaker_assigner", assigner)?,
+            decoder: RoleLinker::new("decoder", decoder)?,
         })
     }
 
@@ -200,6 +209,27 @@ impl Roles {
             assigner::SpeakerAssignerRolePre::new(linked).map_err(&wrong)?,
         ))
     }
+
+    /// Compiles and links a decoder. Blocking.
+    ///
+    /// # Errors
+    /// As [`Roles::handler`].
+    pub fn decoder(
+        &self,
+        runtime: &Runtime,
+        file: &ComponentFile<'_>,
+    ) -> Result<DecoderComponent, RuntimeError> {
+        let component: Component = runtime.component(file.bytes)?;
+        let wrong = wrong_world("decoder");
+        let linked = self
+            .decoder
+            .of(&component, file)?
+            .instantiate_pre(&component)
+            .map_err(&wrong)?;
+        Ok(DecoderComponent(
+            decoder::DecoderRolePre::new(linked).map_err(&wrong)?,
+        ))
+    }
 }
 
 fn wrong_world(role: &'static str) -> impl Fn(wasmtime::Error) -> RuntimeError {
@@ -225,6 +255,12 @@ fn link_sound(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
 /// What the client wants of a chunker.
 fn link_chunking(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     chunker::auricle::pipeline::chunking::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
+}
+
+/// The file that a decoder reads, and where its samples go.
+fn link_file(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    decoder::auricle::audio::source::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    decoder::auricle::audio::samples::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
 }
 
 fn link_handler(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use auricle_speech::{
     Clip, DroppedSegment, Language, LanguageScore, Segment, SpeakerOptions, TenantId,
@@ -15,6 +15,8 @@ use auricle_tenancy::Account;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
+
+use crate::decoding::{Media, MediaError, MediaHint};
 
 /// Whose request a guest works on, and until when.
 #[derive(Clone, Debug)]
@@ -96,6 +98,16 @@ pub trait Services: Voices {
 
     /// The model of this name or other name, when it is installed.
     fn model(&self, name: String) -> BoxFuture<'static, Option<ServedModel>>;
+
+    /// Decodes a file with the tenant's decoder; the clip is no longer than `max_duration`.
+    /// Dropping the future cancels the work.
+    fn decode(
+        &self,
+        scope: &RequestScope,
+        media: Media,
+        hint: MediaHint,
+        max_duration: Duration,
+    ) -> BoxFuture<'static, Result<Clip, MediaError>>;
 
     /// The bounds on audio that is decoded.
     fn decode_limits(&self) -> auricle_audio::DecodeLimits;

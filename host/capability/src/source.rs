@@ -2,12 +2,9 @@
 
 pub(crate) mod base64;
 
-use std::io::{self, Read};
-use std::sync::Arc;
-
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use wasmtime_wasi::p2::{DynInputStream, InputStream, Pollable, StreamError};
+use tokio::sync::mpsc;
+use wasmtime_wasi::p2::{InputStream, Pollable, StreamError};
 
 /// Bytes taken from a stream at once.
 const READ_BYTES: usize = 64 << 10;
@@ -59,100 +56,6 @@ pub(crate) async fn read_chunk(
                 return Err(SourceFailure::from_error(&error));
             }
         }
-    }
-}
-
-/// Makes a guest's stream readable for a blocking consumer: the future pumps, the reader reads.
-///
-/// The consumer has one of `cores` while it computes and gives it back while it waits for bytes:
-/// a client that sends slowly must hold up nobody.
-///
-/// The reader sees an error of kind [`io::ErrorKind::Other`] that wraps the [`SourceFailure`], and
-/// `ConnectionAborted` when the pump was dropped (the request ended).
-pub(crate) fn bridge(
-    mut stream: DynInputStream,
-    cores: Arc<Semaphore>,
-) -> (
-    impl Future<Output = Result<(), SourceFailure>> + Send,
-    impl Read + Send + Sync,
-) {
-    let (sender, receiver) = mpsc::channel(QUEUED_CHUNKS);
-    let pump = async move {
-        loop {
-            match read_chunk(&mut *stream).await {
-                Ok(Some(chunk)) => {
-                    // The reader may have seen enough; what is left is not wanted.
-                    if sender.send(Some(Ok(chunk))).await.is_err() {
-                        return Ok(());
-                    }
-                }
-                Ok(None) => {
-                    let _ = sender.send(None).await;
-                    return Ok(());
-                }
-                Err(failure) => {
-                    let _ = sender.send(Some(Err(failure))).await;
-                    return Err(failure);
-                }
-            }
-        }
-    };
-    (
-        pump,
-        ChunkReader {
-            receiver,
-            cores,
-            core: None,
-            chunk: Bytes::new(),
-            ended: false,
-        },
-    )
-}
-
-struct ChunkReader {
-    /// Chunks; `Some(None)` marks the end, a closed channel an abandoned request.
-    receiver: mpsc::Receiver<Option<Result<Bytes, SourceFailure>>>,
-    cores: Arc<Semaphore>,
-    core: Option<OwnedSemaphorePermit>,
-    chunk: Bytes,
-    ended: bool,
-}
-
-impl ChunkReader {
-    /// What comes next; `None` when the request was abandoned.
-    fn receive(&mut self) -> Option<Option<Result<Bytes, SourceFailure>>> {
-        let received = match self.receiver.try_recv() {
-            Ok(received) => received,
-            Err(mpsc::error::TryRecvError::Disconnected) => return None,
-            Err(mpsc::error::TryRecvError::Empty) => {
-                self.core = None;
-                self.receiver.blocking_recv()?
-            }
-        };
-        if self.core.is_none() {
-            // Fails only when the semaphore is closed, which nobody does.
-            self.core = futures::executor::block_on(Arc::clone(&self.cores).acquire_owned()).ok();
-        }
-        Some(received)
-    }
-}
-
-impl Read for ChunkReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.chunk.is_empty() && !self.ended {
-            match self.receive() {
-                Some(Some(Ok(chunk))) => self.chunk = chunk,
-                Some(Some(Err(failure))) => return Err(io::Error::other(failure)),
-                Some(None) => self.ended = true,
-                None => return Err(io::ErrorKind::ConnectionAborted.into()),
-            }
-        }
-        let length = buffer.len().min(self.chunk.len());
-        let taken = self.chunk.split_to(length);
-        if let Some(target) = buffer.get_mut(..length) {
-            target.copy_from_slice(&taken);
-        }
-        Ok(length)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a store holds: one instance's view of the host.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use auricle_runtime::{CpuMeter, GuestData, InstanceLimits, LimitState};
 use auricle_speech::VoiceOptions;
@@ -8,6 +9,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
+use crate::decoding::{HostClip, HostFile};
 use crate::held::HeldAudio;
 use crate::log::LogLines;
 use crate::nn::NnGrant;
@@ -38,6 +40,8 @@ pub struct GuestState {
     pub(crate) chunking: Option<VoiceOptions>,
     /// Graphs that the deployment is granted.
     pub(crate) nn: NnGrant,
+    /// What a decoder decodes; other roles have none of it.
+    decoding: Option<(HostFile, HostClip)>,
     limits: LimitState,
     cpu: Arc<CpuMeter>,
     wasi: WasiCtx,
@@ -117,6 +121,7 @@ impl GuestState {
             voice_left_samples: grants.voice_samples,
             chunking: grants.chunking,
             nn: grants.nn,
+            decoding: None,
             limits: LimitState::new(limits.clone()),
             cpu: Arc::new(CpuMeter::new()),
             wasi,
@@ -131,6 +136,37 @@ impl GuestState {
             .clone()
             .ok_or_else(|| wasmtime::Error::msg("this role has no services"))
     }
+
+    /// Gives a decoder what it reads and where its samples go.
+    pub(crate) fn decodes(&mut self, file: HostFile, clip: HostClip) {
+        self.decoding = Some((file, clip));
+    }
+
+    /// The decoder's file.
+    pub(crate) fn file(&mut self) -> wasmtime::Result<&mut HostFile> {
+        let decoding = self.decoding.as_mut().map(|(file, _)| file);
+        decoding.ok_or_else(no_decoder)
+    }
+
+    /// The decoder's clip.
+    pub(crate) fn clip(&mut self) -> wasmtime::Result<&mut HostClip> {
+        let decoding = self.decoding.as_mut().map(|(_, clip)| clip);
+        decoding.ok_or_else(no_decoder)
+    }
+
+    /// Takes what has become of both.
+    pub(crate) fn decoded(&mut self) -> wasmtime::Result<(HostFile, HostClip)> {
+        self.decoding.take().ok_or_else(no_decoder)
+    }
+
+    /// Adds to the CPU time that the instance may use.
+    pub(crate) fn earn(&self, more: Duration) {
+        self.cpu.earn(more);
+    }
+}
+
+fn no_decoder() -> wasmtime::Error {
+    wasmtime::Error::msg("this role decodes nothing")
 }
 
 impl GuestData for GuestState {

@@ -43,7 +43,7 @@ fn main() -> anyhow::Result<()> {
     let mut workers = load(models.as_deref().unwrap_or(temporary.path()))?;
     for file in arguments.map(PathBuf::from) {
         let limits = auricle_audio::DecodeLimits::default();
-        let clip = auricle_audio::decode_path(&file, &limits, &|| false)?;
+        let clip = auricle_decoder::native::decode_path(&file, &limits)?;
         let clip = if repeat > 1 {
             Clip::new(clip.samples().repeat(repeat))
         } else {

@@ -100,7 +100,7 @@ fn sample() -> Option<(Clip, Vec<Turn>)> {
         return None;
     }
     let limits = auricle_audio::DecodeLimits::default();
-    let clip = auricle_audio::decode_path(&path, &limits, &|| false).unwrap();
+    let clip = auricle_decoder::native::decode_path(&path, &limits).unwrap();
     let rttm = std::fs::read_to_string(path.with_extension("rttm")).unwrap();
     let turn = |line: &str| {
         let fields: Vec<_> = line.split_whitespace().collect();

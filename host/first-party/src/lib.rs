@@ -11,6 +11,9 @@ mod built {
 /// Role `handler`: the tutorial API over HTTP and WebSocket.
 pub const HANDLER: &[u8] = built::AURICLE_HANDLER;
 
+/// Role `decoder`: audio files of any kind.
+pub const DECODER: &[u8] = built::AURICLE_DECODER;
+
 /// Role `chunker`: cuts at pauses.
 pub const CHUNKER: &[u8] = built::AURICLE_CHUNKER;
 
@@ -64,6 +67,21 @@ mod tests {
                 "auricle:runtime/log@0.1.0",
                 "auricle:speech/types@0.1.0",
                 "auricle:speech/voice-activity@0.1.0",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_decoder_sees_its_file_and_the_log() {
+        let (imports, exports) = interfaces(DECODER);
+        assert_eq!(exports, ["auricle:pipeline/decoder@0.1.0"]);
+        assert_eq!(
+            imports,
+            [
+                "auricle:audio/samples@0.1.0",
+                "auricle:audio/source@0.1.0",
+                "auricle:audio/types@0.1.0",
+                "auricle:runtime/log@0.1.0",
             ]
         );
     }

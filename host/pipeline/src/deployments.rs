@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use auricle_capability::{AssignerComponent, ChunkerComponent, HandlerComponent};
+use auricle_capability::{AssignerComponent, ChunkerComponent, DecoderComponent, HandlerComponent};
 use auricle_runtime::Deployment;
 use auricle_speech::TenantId;
 
@@ -12,6 +12,8 @@ use auricle_speech::TenantId;
 pub struct TenantDeployments {
     /// Answers requests.
     pub handler: Arc<Deployment<HandlerComponent>>,
+    /// Turns files into clips.
+    pub decoder: Arc<Deployment<DecoderComponent>>,
     /// Cuts clips.
     pub chunker: Arc<Deployment<ChunkerComponent>>,
     /// Gives segments their speakers.

@@ -33,7 +33,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auricle_audio::DecodeLimits;
-use auricle_capability::{Events, Guests, RequestScope, ServedModel, Services, SpeechError};
+use auricle_capability::{
+    Events, Guests, Media, MediaError, MediaHint, RequestScope, ServedModel, Services, SpeechError,
+};
 use auricle_inference::{DeviceStats, InferenceError, Lease, Registry, Scheduler};
 use auricle_speech::audio::samples_to_duration;
 use auricle_speech::{
@@ -247,6 +249,24 @@ impl Services for Pipeline {
         let names = Arc::clone(&self.inner.names);
         let found = tokio::task::spawn_blocking(move || names.find(&name));
         async { found.await.unwrap_or_default() }.boxed()
+    }
+
+    fn decode(
+        &self,
+        scope: &RequestScope,
+        media: Media,
+        hint: MediaHint,
+        max_duration: Duration,
+    ) -> BoxFuture<'static, Result<Clip, MediaError>> {
+        let (inner, scope) = (Arc::clone(&self.inner), scope.clone());
+        let decoder = inner.deployments.of(&scope.tenant).decoder.current();
+        let mut limits = inner.decode_limits.clone();
+        limits.max_duration = limits.max_duration.min(max_duration);
+        let work = async move {
+            let guests = &inner.guests;
+            guests.decode(decoder, &scope, media, hint, limits).await
+        };
+        work.instrument(step!("decode")).boxed()
     }
 
     fn decode_limits(&self) -> DecodeLimits {

@@ -18,6 +18,7 @@ use rustix::time::{ClockId, clock_gettime};
 pub struct CpuMeter {
     finished_nanos: AtomicU64,
     poll_began_nanos: AtomicU64,
+    earned_nanos: AtomicU64,
 }
 
 impl CpuMeter {
@@ -37,6 +38,18 @@ impl CpuMeter {
             began => thread_cpu_nanos().saturating_sub(began),
         };
         Duration::from_nanos(finished.saturating_add(running))
+    }
+
+    /// Adds to what may be used, beside the budget.
+    pub fn earn(&self, more: Duration) {
+        let nanos = u64::try_from(more.as_nanos()).unwrap_or(u64::MAX);
+        self.earned_nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// What was added to the budget.
+    #[must_use]
+    pub fn earned(&self) -> Duration {
+        Duration::from_nanos(self.earned_nanos.load(Ordering::Relaxed))
     }
 
     fn poll<R>(&self, work: impl FnOnce() -> R) -> R {

@@ -159,7 +159,8 @@ pub fn new_store<T: GuestData>(engine: &Engine, data: T, limits: &InstanceLimits
     let (budget, born) = (Duration::from_millis(limits.cpu_ms), Instant::now());
     store.epoch_deadline_callback(move |store| {
         // Yielding at each tick keeps a long computation from holding up the executor's other work.
-        if store.data().cpu_meter().used() > budget + born.elapsed() / CPU_AGE_DIVISOR {
+        let meter = store.data().cpu_meter();
+        if meter.used() > budget + meter.earned() + born.elapsed() / CPU_AGE_DIVISOR {
             return Err(wasmtime::Error::new(CpuExhausted));
         }
         Ok(UpdateDeadline::Yield(1))

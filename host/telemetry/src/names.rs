@@ -83,7 +83,7 @@ const fn name(name: &'static str, help: &'static str) -> Name {
     Name { name, help }
 }
 
-pub(crate) const ROLES: [&str; 3] = ["handler", "chunker", "speaker-assigner"];
+pub(crate) const ROLES: [&str; 4] = ["handler", "decoder", "chunker", "speaker-assigner"];
 
 pub(crate) const DROP_REASONS: [&str; 3] = ["repetition", "no_speech", "no_voice"];
 

@@ -1,4 +1,4 @@
-//! Decoding from the outside: generated audio, lying headers, damage, and real files.
+//! Samples from the outside: clips that grow and clips that are built.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,9 +7,6 @@
     reason = "tests"
 )]
 
-mod codecs;
-mod hostile;
+mod building;
 mod recorder;
-mod support;
-mod transcoded;
-mod wav_kinds;
+mod tones;

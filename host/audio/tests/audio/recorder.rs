@@ -5,7 +5,7 @@ use std::time::Duration;
 use auricle_audio::{AudioError, DecodeLimits, PcmRecorder};
 use proptest::prelude::*;
 
-use crate::support::{levels, s16, sine};
+use crate::tones::{levels, s16, sine};
 
 fn recorder(rate_hz: u32) -> PcmRecorder {
     PcmRecorder::new(rate_hz, &DecodeLimits::default()).unwrap()

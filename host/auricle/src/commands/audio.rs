@@ -1,18 +1,17 @@
 //! What the verbs that read audio files share.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use auricle_audio::{DecodeLimits, Hint};
-use auricle_capability::RequestScope;
+use anyhow::{Context, Result, bail};
+use auricle_capability::{Media, MediaError, MediaHint, RequestScope, Services};
 use auricle_speech::{Clip, KnownVoice, SpeakerOptions, TenantId};
 use auricle_tenancy::Account;
 
 use crate::args::SpeakerArgs;
+use crate::assemble::Node;
 
 /// The longest that one file may take.
 const FILE_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -40,13 +39,10 @@ pub(super) fn scope(request_id: &str) -> RequestScope {
 }
 
 /// Who may be speaking, with the clips of known speakers read.
-pub(super) async fn speaker_options(
-    args: &SpeakerArgs,
-    limits: &DecodeLimits,
-) -> Result<SpeakerOptions> {
+pub(super) async fn speaker_options(node: &Node, args: &SpeakerArgs) -> Result<SpeakerOptions> {
     let mut known = Vec::with_capacity(args.known.len());
     for (name, file) in &args.known {
-        let clip = clip(file, limits)
+        let clip = clip(node, file)
             .await
             .with_context(|| format!("the known speaker '{name}'"))?;
         known.push(KnownVoice {
@@ -63,24 +59,24 @@ pub(super) async fn speaker_options(
 }
 
 /// Reads and decodes a file.
-pub(super) async fn clip(file: &Path, limits: &DecodeLimits) -> Result<Clip> {
-    let (path, limits) = (file.to_owned(), limits.clone());
-    tokio::task::spawn_blocking(move || decode(&path, &limits)).await?
-}
-
-fn decode(path: &Path, limits: &DecodeLimits) -> Result<Clip> {
-    let never = || false;
-    let reader: Box<dyn Read + Send + Sync> = if is_stdin(path) {
-        Box::new(std::io::stdin())
-    } else {
-        Box::new(File::open(path).context("the file cannot be opened")?)
+pub(super) async fn clip(node: &Node, file: &Path) -> Result<Clip> {
+    let media = match is_stdin(file) {
+        true => Media::reader(std::io::stdin()),
+        false => Media::reader(File::open(file).context("the file cannot be opened")?),
     };
-    let file_name = path.file_name().and_then(|name| name.to_str());
-    let hint = Hint {
-        file_name,
+    let file_name = file.file_name().and_then(|name| name.to_str());
+    let hint = MediaHint {
+        file_name: file_name.map(str::to_owned),
         content_type: None,
     };
-    Ok(auricle_audio::decode(reader, hint, limits, &never)?)
+    let decoding = node
+        .pipeline
+        .decode(&scope("decode"), media, hint, Duration::MAX);
+    match decoding.await {
+        // Nobody sends it: it lies there.
+        Err(MediaError::Source(_)) => bail!("the file cannot be read to its end"),
+        decoded => Ok(decoded?),
+    }
 }
 
 pub(super) fn is_stdin(path: &Path) -> bool {

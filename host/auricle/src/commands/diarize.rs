@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use auricle_audio::DecodeLimits;
 use auricle_capability::Services;
 use auricle_speech::SpeakerOptions;
 
@@ -16,12 +15,11 @@ use crate::config::Config;
 
 /// Diarizes every file; goes on after one that cannot be.
 pub(super) async fn run(config: Config, args: DiarizeArgs) -> Result<ExitCode> {
-    let limits = config.file.audio.decode_limits();
-    let options = speaker_options(&args.speakers, &limits).await?;
     let node = Node::assemble(&config)?;
+    let options = speaker_options(&node, &args.speakers).await?;
     let mut failed = 0;
     for file in &args.files {
-        if let Err(error) = diarize(&node, file, &options, &limits).await {
+        if let Err(error) = diarize(&node, file, &options).await {
             eprintln!("{}: {error:#}", name(file));
             failed += 1;
         }
@@ -29,13 +27,8 @@ pub(super) async fn run(config: Config, args: DiarizeArgs) -> Result<ExitCode> {
     Ok(exit_code(failed, args.files.len()))
 }
 
-async fn diarize(
-    node: &Node,
-    file: &Path,
-    options: &SpeakerOptions,
-    limits: &DecodeLimits,
-) -> Result<()> {
-    let clip = clip(file, limits).await?;
+async fn diarize(node: &Node, file: &Path, options: &SpeakerOptions) -> Result<()> {
+    let clip = clip(node, file).await?;
     let turns = node
         .pipeline
         .diarize(&scope("diarize"), clip, options.clone());

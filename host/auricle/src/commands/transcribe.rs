@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use auricle_audio::DecodeLimits;
 use auricle_capability::{Event, Services};
 use auricle_formats::SubtitleOptions;
 use auricle_speech::{Clip, DecodeOptions, Language, Task, TranscribeOptions, Transcript};
@@ -41,13 +40,12 @@ pub(super) async fn run(mut config: Config, args: TranscribeArgs) -> Result<Exit
             options.decode.word_timestamps || args.diarize,
         )
         .await?;
-    let limits = config.file.audio.decode_limits();
     if args.diarize {
-        options.diarize = Some(speaker_options(&args.speakers, &limits).await?);
+        options.diarize = Some(speaker_options(&node, &args.speakers).await?);
     }
     let mut failed = 0;
     for file in &args.files {
-        let outcome = transcribe(&node, file, &options, &limits, &args)
+        let outcome = transcribe(&node, file, &options, &args)
             .await
             .and_then(|transcript| {
                 let text = render(&transcript, &args, options.decode.task, &subtitles);
@@ -87,11 +85,10 @@ async fn transcribe(
     node: &Node,
     file: &Path,
     options: &TranscribeOptions,
-    limits: &DecodeLimits,
     args: &TranscribeArgs,
 ) -> Result<Transcript> {
     let began = Instant::now();
-    let clip = clip(file, limits).await?;
+    let clip = clip(node, file).await?;
     let bar = progress_bar(file, args.quiet);
     let transcript = recognise(node, clip, options.clone(), &bar).await;
     bar.finish_and_clear();

@@ -44,7 +44,7 @@ pub fn eval_data() -> Option<PathBuf> {
 }
 
 pub fn decode(path: &Path) -> Clip {
-    auricle_audio::decode_path(path, &auricle_audio::DecodeLimits::default(), &|| false).unwrap()
+    auricle_decoder::native::decode_path(path, &auricle_audio::DecodeLimits::default()).unwrap()
 }
 
 /// Eleven seconds of one voice: of the evaluation data or the store, whichever is there.

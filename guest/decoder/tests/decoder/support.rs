@@ -1,34 +1,27 @@
-//! WAV writing, sines and measurements.
+//! WAV writing, measurements, and the decoder as tests call it.
 
-use std::f64::consts::TAU;
-use std::io::Read;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
-use auricle_audio::{AudioError, DecodeLimits, Hint, decode, decode_bytes};
+use auricle_audio::DecodeLimits;
+use auricle_decoder::native::{self, NativeError};
+use auricle_decoder::{Hint, MediaSource};
 use auricle_speech::Clip;
 
+pub use crate::tones::{levels, s16, sine};
+
 /// Decodes bytes in memory with the default limits.
-pub fn decode_all(bytes: &[u8]) -> Result<Clip, AudioError> {
-    decode_bytes(
-        bytes.to_vec(),
-        Hint::default(),
-        &DecodeLimits::default(),
-        &|| false,
-    )
+pub fn decode_all(bytes: &[u8]) -> Result<Clip, NativeError> {
+    native::decode_bytes(bytes.to_vec(), Hint::default(), &DecodeLimits::default())
 }
 
-/// Decodes bytes that arrive in small pieces from a reader that cannot seek.
-pub fn decode_stream(bytes: &[u8]) -> Result<Clip, AudioError> {
-    let reader = Trickle {
+/// Decodes bytes that arrive in small pieces.
+pub fn decode_stream(bytes: &[u8]) -> Result<Clip, NativeError> {
+    let trickle = Trickle {
         bytes: bytes.to_vec(),
         at: 0,
     };
-    decode(
-        Box::new(reader),
-        Hint::default(),
-        &DecodeLimits::default(),
-        &|| false,
-    )
+    native::decode_source(Box::new(trickle), Hint::default(), &DecodeLimits::default())
 }
 
 /// Gives 1 to 997 bytes at a time.
@@ -38,20 +31,36 @@ struct Trickle {
 }
 
 impl Read for Trickle {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let want = (self.at * 7919 % 997 + 1).min(buf.len());
-        let len = (&self.bytes[self.at..]).read(&mut buf[..want])?;
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let len = (&rest[..want.min(rest.len())]).read(buf)?;
         self.at += len;
         Ok(len)
     }
 }
 
-/// `secs` of a sine at `level`.
-pub fn sine(hz: f64, level: f64, rate_hz: u32, secs: f64) -> Vec<f64> {
-    let count = (secs * f64::from(rate_hz)).round() as usize;
-    (0..count)
-        .map(|n| level * (TAU * hz * n as f64 / f64::from(rate_hz)).sin())
-        .collect()
+impl Seek for Trickle {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let to = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(offset) => (self.at as u64).checked_add_signed(offset),
+            SeekFrom::End(offset) => (self.bytes.len() as u64).checked_add_signed(offset),
+        };
+        let to = to.ok_or(io::ErrorKind::InvalidInput)?;
+        self.at = usize::try_from(to).map_err(|_| io::ErrorKind::InvalidInput)?;
+        Ok(to)
+    }
+}
+
+impl MediaSource for Trickle {
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
+    fn byte_len(&self) -> Option<u64> {
+        Some(self.bytes.len() as u64)
+    }
 }
 
 /// A `fmt ` chunk's first fields.
@@ -111,34 +120,10 @@ pub fn wav(fmt: Fmt, data: &[u8], riff_size: Option<u32>, data_size: Option<u32>
     out
 }
 
-/// Samples as 16-bit little-endian.
-pub fn s16(samples: &[f64]) -> Vec<u8> {
-    samples
-        .iter()
-        .flat_map(|s| ((s * 32_767.0).round() as i16).to_le_bytes())
-        .collect()
-}
-
 /// The part of a clip without 50 ms at each end, where the resampler's filter is cut off.
 pub fn middle(clip: &Clip) -> &[f32] {
     let samples = clip.samples();
     &samples[800..samples.len() - 800]
-}
-
-/// Level of the sine of `hz` in `samples`, and of everything else.
-pub fn levels(samples: &[f32], hz: f64) -> (f64, f64) {
-    let n = samples.len() as f64;
-    let (mut re, mut im, mut power) = (0.0, 0.0, 0.0);
-    for (at, sample) in samples.iter().enumerate() {
-        let sample = f64::from(*sample);
-        let phase = TAU * hz * at as f64 / 16_000.0;
-        re += sample * phase.cos();
-        im += sample * phase.sin();
-        power += sample * sample;
-    }
-    let level = 2.0 * re.hypot(im) / n;
-    let rest = (power / n - level * level / 2.0).max(0.0).sqrt();
-    (level, rest)
 }
 
 /// A file of the evaluation data, or `None` and one line when the data is absent.
@@ -153,18 +138,5 @@ pub fn eval_file(name: &str) -> Option<Vec<u8>> {
             println!("skipped: no evaluation file {name}: {error}");
             None
         }
-    }
-}
-
-/// A small generator (SplitMix64), so that damage is the same in every run.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % bound as u64) as usize
     }
 }

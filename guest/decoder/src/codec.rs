@@ -1,77 +1,74 @@
 //! Picks the decoder for a track and turns packets into interleaved f32.
 //!
-//! symphonia decodes everything but AAC that is more than stereo LC: films with 5.1 sound and
-//! HE-AAC streams. Those go to `rusty_aac`, built without its SIMD. It is the second choice
-//! because it is young; symphonia's AAC has met far more files.
+//! symphonia decodes everything but Opus, which [`opus`](crate::opus) does, and AAC that is more
+//! than stereo LC: films with 5.1 sound and HE-AAC streams. Those go to `rusty_aac`, built without
+//! its SIMD. It is the second choice because it is young; symphonia's AAC has met far more files.
 
 use symphonia::core::codecs::audio::well_known as id;
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder};
 use symphonia::core::errors::Error;
 use symphonia::core::packet::Packet;
 
-use crate::DecodeLimits;
 use crate::container::says;
-use crate::error::AudioError;
+use crate::downmix;
+use crate::error::DecodeError;
+use crate::opus::OpusDecoder;
 
 /// Most frames in one packet that a decoder may be made for: FLAC's largest block is 65 535 and
 /// the other codecs stay far below.
 const MAX_PACKET_FRAMES: u64 = 1 << 20;
 
-/// What a packet held.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Decoded {
-    pub(crate) channels: usize,
-    pub(crate) rate_hz: u32,
-}
-
 /// The decoder of one track.
 pub(crate) enum Decoder {
     Symphonia(Box<dyn AudioDecoder>),
     Aac(Box<rusty_aac::AacDecoder>),
+    Opus(Box<OpusDecoder>),
+}
+
+/// What packets become.
+#[derive(Default)]
+pub(crate) struct Decoded {
+    /// Interleaved samples.
+    pub(crate) samples: Vec<f32>,
+    /// How much of each channel goes into the mix.
+    pub(crate) weights: Vec<f32>,
+    pub(crate) rate_hz: u32,
 }
 
 impl Decoder {
     /// A decoder for a track of `params`, after a look at what they claim.
-    pub(crate) fn new(
-        params: &AudioCodecParameters,
-        limits: &DecodeLimits,
-    ) -> Result<Self, AudioError> {
-        // What is not told here is checked with the first packet.
-        let channels = params.channels.as_ref().map_or(1, |it| it.count() as u64);
-        limits.check_layout(channels, params.sample_rate.unwrap_or(limits.max_rate))?;
+    pub(crate) fn new(params: &AudioCodecParameters) -> Result<Self, DecodeError> {
+        if params.codec == id::CODEC_ID_OPUS {
+            return OpusDecoder::new(params).map(|decoder| Self::Opus(Box::new(decoder)));
+        }
         if params
             .max_frames_per_packet
             .is_some_and(|frames| frames > MAX_PACKET_FRAMES)
         {
-            return Err(AudioError::undecodable("its packets are impossibly long"));
+            return Err(DecodeError::undecodable("its packets are impossibly long"));
         }
         symphonia::default::get_codecs()
             .make_audio_decoder(params, &Default::default())
             .map(Self::Symphonia)
             .or_else(|error| match error {
                 Error::Unsupported(_) if params.codec == id::CODEC_ID_AAC => aac(params),
-                Error::Unsupported(what) => Err(AudioError::unsupported(
+                Error::Unsupported(what) => Err(DecodeError::unsupported(
                     codec_name(params.codec)
                         .map_or_else(|| format!("its codec ({what})"), String::from),
                 )),
-                error => Err(AudioError::undecodable(says(&error))),
+                error => Err(DecodeError::undecodable(says(&error))),
             })
     }
 
-    /// Decodes `packet` into `samples`, or says what is wrong with it.
-    pub(crate) fn decode(
-        &mut self,
-        packet: &Packet,
-        samples: &mut Vec<f32>,
-    ) -> Result<Decoded, String> {
+    /// Decodes `packet` into `out`, or says what is wrong with it.
+    pub(crate) fn decode(&mut self, packet: &Packet, out: &mut Decoded) -> Result<(), String> {
         match self {
             Self::Symphonia(decoder) => match decoder.decode(packet) {
                 Ok(buffer) => {
-                    buffer.copy_to_vec_interleaved(samples);
-                    Ok(Decoded {
-                        channels: buffer.spec().channels().count(),
-                        rate_hz: buffer.spec().rate(),
-                    })
+                    buffer.copy_to_vec_interleaved(&mut out.samples);
+                    downmix::of_layout(buffer.spec().channels(), &mut out.weights);
+                    out.rate_hz = buffer.spec().rate();
+                    Ok(())
                 }
                 Err(error) => {
                     let reason = says(&error);
@@ -85,19 +82,19 @@ impl Decoder {
                 let audio = decoder
                     .decode(&packet.data, None)
                     .map_err(|error| error.to_string())?;
-                *samples = audio.samples;
-                Ok(Decoded {
-                    channels: usize::from(audio.channels),
-                    rate_hz: audio.sample_rate,
-                })
+                out.samples = audio.samples;
+                downmix::equal(usize::from(audio.channels), &mut out.weights);
+                out.rate_hz = audio.sample_rate;
+                Ok(())
             }
+            Self::Opus(decoder) => decoder.decode(packet, out),
         }
     }
 }
 
 /// A decoder for AAC that symphonia refuses.
-fn aac(params: &AudioCodecParameters) -> Result<Decoder, AudioError> {
-    let unsupported = || AudioError::unsupported("this kind of AAC");
+fn aac(params: &AudioCodecParameters) -> Result<Decoder, DecodeError> {
+    let unsupported = || DecodeError::unsupported("this kind of AAC");
     let decoder = match &params.extra_data {
         Some(config) => {
             rusty_aac::AacDecoder::with_config_bytes(config).map_err(|_| unsupported())?
@@ -123,7 +120,6 @@ fn aac(params: &AudioCodecParameters) -> Result<Decoder, AudioError> {
 /// Names of codecs that people have in files.
 fn codec_name(codec: AudioCodecId) -> Option<&'static str> {
     Some(match codec {
-        id::CODEC_ID_OPUS => "Opus",
         id::CODEC_ID_SPEEX => "Speex",
         id::CODEC_ID_AC3 => "AC-3",
         id::CODEC_ID_EAC3 => "E-AC-3",

@@ -4,9 +4,9 @@
 //! to word a refusal. symphonia's own probe is not used, because it searches any file for
 //! anything that looks like a marker and parses tags and pictures that nobody needs here.
 
-use crate::error::AudioError;
+use crate::Hint;
+use crate::error::DecodeError;
 use crate::input::{Input, LOOK_AHEAD_BYTES};
-use crate::{Context, Hint};
 
 mod mpeg;
 
@@ -21,6 +21,7 @@ pub(crate) enum Format {
     Mpeg,
     Adts,
     IsoMp4,
+    Matroska,
 }
 
 /// Longest chain of ID3v2 tags in front of the audio; taggers write one, careless ones two.
@@ -48,9 +49,7 @@ const UNSUPPORTED_MAGIC: [(&[u8], &str); 14] = [
 ];
 
 /// Words of file names and content types for what has no telling first bytes.
-const UNSUPPORTED_NAMES: [(&str, &str); 10] = [
-    ("opus", "Opus"),
-    ("webm", "WebM"),
+const UNSUPPORTED_NAMES: [(&str, &str); 8] = [
     ("amr", "AMR"),
     ("wma", "Windows Media (ASF, WMA)"),
     ("ac3", "AC-3"),
@@ -67,37 +66,33 @@ const MP4_BOXES: [&[u8; 4]; 8] = [
 ];
 
 /// Finds out what `input` is and leaves it at the first byte of the container.
-pub(crate) fn sniff(
-    input: &mut Input,
-    hint: Hint<'_>,
-    context: &Context<'_>,
-) -> Result<Format, AudioError> {
+pub(crate) fn sniff(input: &mut Input, hint: Hint<'_>) -> Result<Format, DecodeError> {
     if input.peek(1)?.is_empty() {
-        return Err(AudioError::Empty);
+        return Err(DecodeError::Empty);
     }
     for _ in 0..MAX_TAGS {
         let Some(tag_bytes) = id3_bytes(input.peek(10)?) else {
             break;
         };
-        input.skip(tag_bytes, context)?;
+        input.skip(tag_bytes)?;
     }
     if let Some(format) = by_magic(input)? {
         return Ok(format);
     }
     if let Some((skip, format)) = mpeg::find(input.peek(LOOK_AHEAD_BYTES)?) {
-        input.skip(skip as u64, context)?;
+        input.skip(skip as u64)?;
         return Ok(format);
     }
     match hint.unsupported() {
-        Some(what) => Err(AudioError::unsupported(what)),
-        None => Err(AudioError::NotAudio),
+        Some(what) => Err(DecodeError::unsupported(what)),
+        None => Err(DecodeError::not_audio()),
     }
 }
 
-fn by_magic(input: &mut Input) -> Result<Option<Format>, AudioError> {
+fn by_magic(input: &mut Input) -> Result<Option<Format>, DecodeError> {
     let head = input.peek(16)?;
     let form = head.get(8..12);
-    let unsupported = |what: &str| Err(AudioError::unsupported(what));
+    let unsupported = |what: &str| Err(DecodeError::unsupported(what));
     if head.starts_with(b"fLaC") {
         return Ok(Some(Format::Flac));
     }
@@ -108,8 +103,8 @@ fn by_magic(input: &mut Input) -> Result<Option<Format>, AudioError> {
         return match form {
             Some(b"WAVE") => Ok(Some(Format::Wav)),
             Some(b"AVI ") => unsupported("AVI"),
-            None => Err(AudioError::undecodable("the WAV ends in its header")),
-            _ => Err(AudioError::NotAudio),
+            None => Err(DecodeError::undecodable("the WAV ends in its header")),
+            _ => Err(DecodeError::not_audio()),
         };
     }
     if head.starts_with(b"FORM") && matches!(form, Some(b"AIFF" | b"AIFC")) {
@@ -131,7 +126,7 @@ fn by_magic(input: &mut Input) -> Result<Option<Format>, AudioError> {
         return unsupported(what);
     }
     if head.starts_with(b"\x1A\x45\xDF\xA3") {
-        return unsupported(matroska(input.peek(LOOK_AHEAD_BYTES)?));
+        return Ok(Some(Format::Matroska));
     }
     if head.starts_with(b"OggS") {
         return ogg(input.peek(4096)?).map(Some);
@@ -160,27 +155,15 @@ fn id3_bytes(head: &[u8]) -> Option<u64> {
 }
 
 /// The codec of an Ogg stream, by the first packets.
-fn ogg(head: &[u8]) -> Result<Format, AudioError> {
+fn ogg(head: &[u8]) -> Result<Format, DecodeError> {
     let holds = |id: &[u8]| head.windows(id.len()).any(|window| window == id);
-    if holds(b"\x01vorbis") || holds(b"\x7FFLAC") {
+    if holds(b"\x01vorbis") || holds(b"OpusHead") || holds(b"\x7FFLAC") {
         return Ok(Format::Ogg);
     }
-    if holds(b"OpusHead") {
-        return Err(AudioError::unsupported("Opus"));
-    }
     if holds(b"Speex   ") {
-        return Err(AudioError::unsupported("Speex"));
+        return Err(DecodeError::unsupported("Speex"));
     }
     Ok(Format::Ogg)
-}
-
-fn matroska(head: &[u8]) -> &'static str {
-    let holds = |id: &[u8]| head.windows(id.len()).any(|window| window == id);
-    if holds(b"A_OPUS") {
-        "Opus in WebM or Matroska"
-    } else {
-        "WebM or Matroska"
-    }
 }
 
 impl Hint<'_> {

@@ -1,8 +1,8 @@
 //! Drives symphonia: opens a container, picks its audio track, decodes packet by packet.
 //!
 //! A damaged packet is skipped, as ffmpeg does, and a stream that breaks off gives what came
-//! before. symphonia is run on hostile data: layouts are checked before a decoder is made, runs
-//! of packets without audio are bounded, and the caller catches its panics.
+//! before. symphonia is run on hostile data: runs
+//! of packets without audio are bounded; a panic of its ends the sandbox that it runs in.
 
 use std::io;
 
@@ -11,13 +11,13 @@ use symphonia::core::formats::{FormatOptions, FormatReader};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::packet::Packet;
 use symphonia::default::formats::{
-    AdtsReader, AiffReader, CafReader, FlacReader, IsoMp4Reader, MpaReader, OggReader, WavReader,
+    AdtsReader, AiffReader, CafReader, FlacReader, IsoMp4Reader, MkvReader, MpaReader, OggReader,
+    WavReader,
 };
 
-use crate::Context;
-use crate::builder::ClipBuilder;
-use crate::codec::Decoder;
-use crate::error::AudioError;
+use crate::codec::{Decoded, Decoder};
+use crate::error::DecodeError;
+use crate::out::{Out, Refusal};
 use crate::sniff::Format;
 
 /// Packets in a row that may fail or hold nothing. Real damage is a few; a container may claim
@@ -30,27 +30,26 @@ struct Playing {
     decoder: Decoder,
 }
 
-/// Decodes the first audio track of `source` into `builder`.
+/// Decodes the first audio track of `source` into `out`.
 pub(crate) fn decode(
     format: Format,
     source: Box<dyn MediaSource>,
-    builder: &mut ClipBuilder<'_>,
-    context: &Context<'_>,
-) -> Result<(), AudioError> {
+    out: &mut Out<'_>,
+) -> Result<(), DecodeError> {
     let stream = MediaSourceStream::new(source, Default::default());
-    let mut reader = open(format, stream).map_err(|error| AudioError::undecodable(says(&error)))?;
-    let mut playing = select(&*reader, context)?;
-    let mut samples = Vec::new();
+    let mut reader =
+        open(format, stream).map_err(|error| DecodeError::undecodable(says(&error)))?;
+    let mut playing = select(&*reader)?;
+    let mut decoded = Decoded::default();
     let mut first_failure = None;
     let mut barren = 0;
     while barren <= MAX_BARREN_PACKETS {
-        context.check_cancelled()?;
         let packet = match reader.next_packet() {
             Ok(Some(packet)) => packet,
             Ok(None) => break,
             // Another stream begins, as in chained Ogg.
             Err(Error::ResetRequired) => {
-                let Ok(next) = select(&*reader, context) else {
+                let Ok(next) = select(&*reader) else {
                     break;
                 };
                 playing = next;
@@ -69,18 +68,18 @@ pub(crate) fn decode(
         if packet.track_id != playing.track_id {
             continue;
         }
-        match decode_packet(&mut playing.decoder, &packet, &mut samples, builder) {
+        match decode_packet(&mut playing.decoder, &packet, &mut decoded, out) {
             Ok(false) => barren += 1,
             Ok(true) => barren = 0,
             Err(Failure::Packet(reason)) => {
                 barren += 1;
                 first_failure.get_or_insert(reason);
             }
-            Err(Failure::Clip(error)) => return Err(error),
+            Err(Failure::Whole(error)) => return Err(error),
         }
     }
     match first_failure {
-        Some(reason) if builder.is_empty() => Err(AudioError::undecodable(reason)),
+        Some(reason) if out.is_empty() => Err(DecodeError::undecodable(reason)),
         _ => Ok(()),
     }
 }
@@ -89,27 +88,25 @@ pub(crate) fn decode(
 enum Failure {
     /// It is damaged: go on with the next.
     Packet(String),
-    /// The clip cannot be made: stop.
-    Clip(AudioError),
+    /// There is no clip: stop.
+    Whole(DecodeError),
 }
 
-/// Decodes one packet into `builder` and says whether it held audio.
+/// Decodes one packet into `out` and says whether it held audio.
 fn decode_packet(
     decoder: &mut Decoder,
     packet: &Packet,
-    samples: &mut Vec<f32>,
-    builder: &mut ClipBuilder<'_>,
+    decoded: &mut Decoded,
+    out: &mut Out<'_>,
 ) -> Result<bool, Failure> {
-    let decoded = decoder.decode(packet, samples).map_err(Failure::Packet)?;
-    match builder.push(samples, decoded.channels, decoded.rate_hz) {
-        Ok(()) => Ok(!samples.is_empty()),
+    decoder.decode(packet, decoded).map_err(Failure::Packet)?;
+    match out.push(&decoded.samples, &decoded.weights, decoded.rate_hz) {
+        Ok(()) => Ok(!decoded.samples.is_empty()),
         // A flipped bit in a frame's header must not cost the rest of the file.
-        Err(AudioError::TooManyChannels { .. } | AudioError::BadRate { .. })
-            if !builder.is_empty() =>
-        {
+        Err(Refusal::Unfit(_)) if !out.is_empty() => {
             Err(Failure::Packet("its layout changes".into()))
         }
-        Err(error) => Err(Failure::Clip(error)),
+        Err(refusal) => Err(Failure::Whole(refusal.into())),
     }
 }
 
@@ -127,17 +124,18 @@ fn open(
         Format::Mpeg => Box::new(MpaReader::try_new(stream, options)?),
         Format::Adts => Box::new(AdtsReader::try_new(stream, options)?),
         Format::IsoMp4 => Box::new(IsoMp4Reader::try_new(stream, options)?),
+        Format::Matroska => Box::new(MkvReader::try_new(stream, options)?),
     })
 }
 
 /// The first audio track that can be decoded, or why the first audio track cannot.
-fn select(reader: &dyn FormatReader, context: &Context<'_>) -> Result<Playing, AudioError> {
+fn select(reader: &dyn FormatReader) -> Result<Playing, DecodeError> {
     let mut refusal = None;
     for track in reader.tracks() {
         let Some(params) = track.codec_params.as_ref().and_then(|it| it.audio()) else {
             continue;
         };
-        match Decoder::new(params, context.limits) {
+        match Decoder::new(params) {
             Ok(decoder) => {
                 return Ok(Playing {
                     track_id: track.id,
@@ -149,7 +147,7 @@ fn select(reader: &dyn FormatReader, context: &Context<'_>) -> Result<Playing, A
             }
         }
     }
-    Err(refusal.unwrap_or_else(|| AudioError::undecodable("the file has no audio track")))
+    Err(refusal.unwrap_or_else(|| DecodeError::undecodable("the file has no audio track")))
 }
 
 /// What symphonia found wrong; its words are constants and hold nothing of this machine.

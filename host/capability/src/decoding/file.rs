@@ -1,0 +1,279 @@
+//! `auricle:audio/source`: the file that a decoder reads.
+//!
+//! Owned by the decoder's store. In order, nothing is kept but the first [`KEPT_BYTES`]; when the
+//! decoder seeks, the rest is spooled: [`SPOOL_MEMORY_BYTES`] in memory and more in an unlinked
+//! temporary file, which the system removes with the process. The spool blocks: a decoder runs on a
+//! thread of its own.
+//!
+//! The decoder has one of the machine's cores while it computes and gives it back while it waits
+//! for bytes: a client that sends slowly must hold up nobody.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use tempfile::SpooledTempFile;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::MediaSource;
+use crate::bindings::decoder::auricle::audio::source::{Host, ReadError};
+use crate::source::{SourceFailure, read_chunk};
+use crate::state::GuestState;
+
+/// Most bytes that one call gives.
+const MAX_READ_BYTES: usize = 1 << 20;
+
+/// What is kept of the front of a file until the decoder has read more: seeking must begin before.
+const KEPT_BYTES: usize = 1 << 20;
+
+/// Below this a spooled file stays in memory; most voice notes are smaller.
+const SPOOL_MEMORY_BYTES: usize = 4 << 20;
+
+/// Bytes that are read of a blocking reader at once.
+const BLOCK_BYTES: usize = 64 << 10;
+
+/// Decoders that compute at once: one per core, since each keeps one busy.
+static CORES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Arc::new(Semaphore::new(cores))
+});
+
+/// Why a file cannot be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FileFailure {
+    /// The sender's bytes did not arrive.
+    #[error(transparent)]
+    Source(#[from] SourceFailure),
+    /// There is no room to keep it.
+    #[error("the file cannot be kept for seeking")]
+    Spool,
+}
+
+/// A decoder's file.
+pub(crate) struct HostFile {
+    source: MediaSource,
+    max_spool_bytes: u64,
+    /// Arrived and not yet read.
+    chunk: Bytes,
+    place: Place,
+    /// Bytes that have arrived.
+    arrived_bytes: u64,
+    failure: Option<FileFailure>,
+    core: Option<OwnedSemaphorePermit>,
+}
+
+/// Where what was read has gone.
+enum Place {
+    /// The whole front of the file, while it is short.
+    Front(Vec<u8>),
+    /// Nowhere.
+    Passed,
+    /// The whole file, and its length.
+    Spool(SpooledTempFile, u64),
+}
+
+impl HostFile {
+    pub(crate) fn new(source: MediaSource, max_spool_bytes: u64) -> Self {
+        Self {
+            source,
+            max_spool_bytes,
+            chunk: Bytes::new(),
+            place: Place::Front(Vec::new()),
+            arrived_bytes: 0,
+            failure: None,
+            core: None,
+        }
+    }
+
+    /// Why the file could not be read, whatever the decoder made of it.
+    pub(crate) fn failure(&self) -> Option<FileFailure> {
+        self.failure
+    }
+
+    /// Waits for a core to compute on.
+    pub(crate) async fn take_core(&mut self) {
+        if self.core.is_none() {
+            // Fails only when the semaphore is closed, which nobody does.
+            self.core = Arc::clone(&CORES).acquire_owned().await.ok();
+        }
+    }
+
+    /// The next bytes of the source; none at the end.
+    async fn arrive(&mut self) -> Result<Bytes, FileFailure> {
+        let arrived = match &mut self.source {
+            MediaSource::Stream(stream) => {
+                let next = read_chunk(&mut **stream);
+                tokio::pin!(next);
+                // Only whoever has to wait gives the core back.
+                match futures::poll!(&mut next) {
+                    std::task::Poll::Ready(arrived) => arrived,
+                    std::task::Poll::Pending => {
+                        self.core = None;
+                        next.await
+                    }
+                }
+            }
+            MediaSource::Reader(reader) => read_block(reader),
+        };
+        self.take_core().await;
+        match arrived {
+            Ok(bytes) => {
+                let bytes = bytes.unwrap_or_default();
+                self.arrived_bytes += bytes.len() as u64;
+                Ok(bytes)
+            }
+            Err(failure) => {
+                self.failure = Some(failure.into());
+                Err(failure.into())
+            }
+        }
+    }
+
+    async fn read(&mut self, max_bytes: usize) -> Result<Vec<u8>, FileFailure> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let max_bytes = max_bytes.min(MAX_READ_BYTES);
+        if let Place::Spool(file, _) = &mut self.place {
+            let mut bytes = vec![0; max_bytes];
+            let read = read_some(file, &mut bytes);
+            bytes.truncate(self.kept(read)?);
+            return Ok(bytes);
+        }
+        if self.chunk.is_empty() {
+            self.chunk = self.arrive().await?;
+        }
+        let bytes = self
+            .chunk
+            .split_to(self.chunk.len().min(max_bytes))
+            .to_vec();
+        if let Place::Front(front) = &mut self.place {
+            match front.len() + bytes.len() <= KEPT_BYTES {
+                true => front.extend_from_slice(&bytes),
+                false => self.place = Place::Passed,
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Length of the whole file, which is spooled from now on; nothing when that comes too late.
+    async fn spool(&mut self) -> Result<Option<u64>, FileFailure> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let front = match &mut self.place {
+            Place::Spool(_, length) => return Ok(Some(*length)),
+            Place::Passed => return Ok(None),
+            Place::Front(front) => std::mem::take(front),
+        };
+        let (mut file, read_bytes) = (SpooledTempFile::new(SPOOL_MEMORY_BYTES), front.len());
+        let mut next = Bytes::from(front);
+        let mut waiting = std::mem::take(&mut self.chunk);
+        let mut length = 0;
+        loop {
+            length += next.len() as u64;
+            if length > self.max_spool_bytes {
+                self.failure = Some(SourceFailure::TooLarge.into());
+                return Err(SourceFailure::TooLarge.into());
+            }
+            let written = file.write_all(&next);
+            self.kept(written)?;
+            next = match waiting.is_empty() {
+                false => std::mem::take(&mut waiting),
+                true => self.arrive().await?,
+            };
+            if next.is_empty() {
+                break;
+            }
+        }
+        let sought = file.seek(SeekFrom::Start(read_bytes as u64));
+        self.kept(sought)?;
+        self.place = Place::Spool(file, length);
+        Ok(Some(length))
+    }
+
+    async fn seek(&mut self, position: u64) -> Result<Option<()>, FileFailure> {
+        if self.spool().await?.is_none() {
+            return Ok(None);
+        }
+        if let Place::Spool(file, _) = &mut self.place {
+            let sought = file.seek(SeekFrom::Start(position));
+            self.kept(sought)?;
+        }
+        Ok(Some(()))
+    }
+
+    /// What the spool gave, or that it failed.
+    fn kept<T>(&mut self, outcome: io::Result<T>) -> Result<T, FileFailure> {
+        outcome.map_err(|error| {
+            tracing::error!(%error, "a file cannot be kept for seeking");
+            self.failure = Some(FileFailure::Spool);
+            FileFailure::Spool
+        })
+    }
+}
+
+fn read_block(reader: &mut dyn Read) -> Result<Option<Bytes>, SourceFailure> {
+    let mut block = vec![0; BLOCK_BYTES];
+    match read_some(reader, &mut block) {
+        Ok(length) => {
+            block.truncate(length);
+            Ok(Some(block.into()))
+        }
+        Err(error) => {
+            tracing::debug!(%error, "a file cannot be read on");
+            Err(SourceFailure::Disconnected)
+        }
+    }
+}
+
+fn read_some(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match reader.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+impl Host for GuestState {
+    async fn read(&mut self, max_bytes: u32) -> wasmtime::Result<Result<Vec<u8>, ReadError>> {
+        let file = self.file()?;
+        let before = file.arrived_bytes;
+        let read = file.read(max_bytes as usize).await;
+        self.earn_of_bytes(before)?;
+        Ok(read.map_err(|_| ReadError::Failed))
+    }
+
+    async fn seek(&mut self, position: u64) -> wasmtime::Result<Result<(), ReadError>> {
+        let file = self.file()?;
+        let before = file.arrived_bytes;
+        let sought = file.seek(position).await;
+        self.earn_of_bytes(before)?;
+        Ok(in_time(sought))
+    }
+
+    async fn length(&mut self) -> wasmtime::Result<Result<u64, ReadError>> {
+        let file = self.file()?;
+        let before = file.arrived_bytes;
+        let length = file.spool().await;
+        self.earn_of_bytes(before)?;
+        Ok(in_time(length))
+    }
+}
+
+fn in_time<T>(outcome: Result<Option<T>, FileFailure>) -> Result<T, ReadError> {
+    match outcome {
+        Ok(Some(value)) => Ok(value),
+        Ok(None) => Err(ReadError::NotSeekable),
+        Err(_) => Err(ReadError::Failed),
+    }
+}
+
+impl GuestState {
+    fn earn_of_bytes(&mut self, before: u64) -> wasmtime::Result<()> {
+        let arrived = self.file()?.arrived_bytes - before;
+        self.earn(super::run::earned_by_bytes(arrived));
+        Ok(())
+    }
+}

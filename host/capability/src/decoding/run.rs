@@ -1,0 +1,168 @@
+//! One file through one instance of a decoder.
+//!
+//! A decoder computes for a long time, on bytes of somebody who is not trusted. So it runs on a
+//! blocking thread, where it stalls no other request, and ends with its request: the thread looks
+//! at every epoch. Its CPU budget grows with the audio that it has given and the bytes that it has
+//! read, so that a file of hours passes and one that yields nothing does not.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use auricle_audio::DecodeLimits;
+use auricle_runtime::{GuestData, GuestFailure, Revision};
+use auricle_speech::Clip;
+use tokio::sync::oneshot;
+use wasmtime::Store;
+
+use super::file::FileFailure;
+use super::{HostClip, HostFile, Media, MediaError, MediaHint};
+use crate::bindings::decoder::exports::auricle::pipeline::decoder::DecodeFailure;
+use crate::bindings::imports::auricle::audio::types::Hint;
+use crate::call::{Guests, counted, run_within_budget};
+use crate::roles::DecoderComponent;
+use crate::services::RequestScope;
+use crate::state::{Grants, GuestState};
+
+/// Of the audio that a decoder gives it earns one part in this many as CPU time: whoever is faster
+/// than 20 times real time never runs out. Ours are 200 times and more.
+const CPU_AUDIO_DIVISOR: u32 = 20;
+
+/// CPU time that a mebibyte earns: to walk over the picture of a film takes a tenth of this.
+const CPU_PER_MIB: Duration = Duration::from_millis(100);
+
+/// Longest text of a component's that a client is shown.
+const MAX_TEXT_BYTES: usize = 1_000;
+
+/// What a client is told of a decoder that failed; the log has the rest.
+const BROKEN: &str = "the audio cannot be decoded (its structure is broken); check that the file \
+     plays and is complete";
+
+/// CPU time that this much audio earns.
+pub(super) fn earned_by_audio(audio: Duration) -> Duration {
+    audio / CPU_AUDIO_DIVISOR
+}
+
+/// CPU time that this many bytes earn.
+pub(super) fn earned_by_bytes(bytes: u64) -> Duration {
+    let nanos = u128::from(bytes) * CPU_PER_MIB.as_nanos() / (1 << 20);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+impl Guests {
+    /// Has a decoder turn a file into a clip, within `limits`. Dropping the future ends it.
+    ///
+    /// A decoder that fails costs the one file: that is [`MediaError::Undecodable`], and the log
+    /// says how.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    pub async fn decode(
+        &self,
+        revision: Arc<Revision<DecoderComponent>>,
+        scope: &RequestScope,
+        media: Media,
+        hint: MediaHint,
+        limits: DecodeLimits,
+    ) -> Result<Clip, MediaError> {
+        let mut store = self.store("decoder", &revision, scope, Grants::default());
+        let file = HostFile::new(media.0, limits.max_spool_bytes);
+        let clip = HostClip::new(limits);
+        store.data_mut().decodes(file, clip);
+        let (scope, deadline) = (scope.clone(), scope.deadline);
+        let (alive, ended) = oneshot::channel::<()>();
+        let runtime = tokio::runtime::Handle::current();
+        let thread = tokio::task::spawn_blocking(move || {
+            let _entered = runtime.enter();
+            // Not the runtime's own `block_on`: its timers panic while it shuts down.
+            futures::executor::block_on(async {
+                tokio::select! {
+                    // Nobody sends: this is the end of whoever waits for the clip.
+                    _ = ended => Err(MediaError::Internal),
+                    outcome = decode(store, &revision, &scope, hint) => outcome,
+                }
+            })
+        });
+        let left = deadline.saturating_duration_since(Instant::now());
+        let outcome = tokio::time::timeout(left, thread).await;
+        drop(alive);
+        match outcome {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the decoder's thread failed");
+                Err(MediaError::Internal)
+            }
+            Err(_) => {
+                counted("decoder", GuestFailure::DeadlineExceeded);
+                Err(MediaError::Internal)
+            }
+        }
+    }
+}
+
+async fn decode(
+    mut store: Store<GuestState>,
+    revision: &Revision<DecoderComponent>,
+    scope: &RequestScope,
+    hint: MediaHint,
+) -> Result<Clip, MediaError> {
+    let hint = Hint {
+        file_name: hint.file_name,
+        content_type: hint.content_type,
+    };
+    let outcome = run_within_budget(&mut store, async |store| {
+        store.data_mut().file()?.take_core().await;
+        let guest = revision.component.0.instantiate_async(&mut *store).await?;
+        guest
+            .auricle_pipeline_decoder()
+            .call_decode(store, &hint)
+            .await
+    })
+    .await;
+    let used = store.data().cpu_meter().used();
+    let (tenant, request_id) = (scope.tenant.clone(), scope.request_id.clone());
+    let internal = |_| MediaError::Internal;
+    let (file, clip) = store.data_mut().decoded().map_err(internal)?;
+    let audio_secs = clip.duration().as_secs_f64();
+    tracing::debug!(%request_id, audio_secs, cpu_secs = used.as_secs_f64(), "decoded");
+    // What the host knows to have gone wrong counts, whatever the decoder made of it.
+    match file.failure() {
+        Some(FileFailure::Source(failure)) => return Err(failure.into()),
+        Some(FileFailure::Spool) => return Err(MediaError::Internal),
+        None => {}
+    }
+    if let Some(refusal) = clip.refusal() {
+        return Err(refusal);
+    }
+    match outcome {
+        Ok(Ok(())) => clip.finish(),
+        Ok(Err(failure)) => Err(refused(failure)),
+        Err(failure) => {
+            tracing::warn!(%tenant, %request_id, role = "decoder", kind = failure.kind(), error = %failure, "a component failed");
+            Err(broken(&failure))
+        }
+    }
+}
+
+/// A decoder's own refusal.
+fn refused(failure: DecodeFailure) -> MediaError {
+    let cut = |mut text: String| {
+        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+        text
+    };
+    match failure {
+        DecodeFailure::Empty => MediaError::Empty,
+        DecodeFailure::Unsupported(text) => MediaError::Unsupported(cut(text)),
+        DecodeFailure::Undecodable(text) => MediaError::Undecodable(cut(text)),
+        DecodeFailure::Other(text) => {
+            tracing::warn!(error = text.map(cut), "a decoder gave up");
+            MediaError::Undecodable(BROKEN.to_owned())
+        }
+    }
+}
+
+fn broken(failure: &GuestFailure) -> MediaError {
+    match failure {
+        GuestFailure::PoolExhausted => MediaError::Internal,
+        _ => MediaError::Undecodable(BROKEN.to_owned()),
+    }
+}
