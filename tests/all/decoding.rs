@@ -17,6 +17,7 @@ use auricle_audio::DecodeLimits;
 use auricle_capability::{Media, MediaError, MediaHint, RequestScope, Services};
 use auricle_decoder::native;
 use auricle_speech::{Clip, TenantId};
+use auricle_tenancy::Account;
 
 use crate::inside::config;
 use crate::support::audio::{evaluation_or_say, jfk, speech, wav};
@@ -33,6 +34,7 @@ fn scope(tenant: &str) -> RequestScope {
         tenant: TenantId::new(tenant).unwrap(),
         request_id: "decoding".into(),
         deadline: Instant::now() + Duration::from_secs(120),
+        account: Account::unlimited(),
     }
 }
 
