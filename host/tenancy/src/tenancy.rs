@@ -88,7 +88,7 @@ pub enum Denied {
     )]
     Scope(Scope),
     /// There were too many wrong keys: 429.
-    #[error("too many wrong keys: check the key, and try again in {} s", .retry_after.as_secs() + 1)]
+    #[error("too many wrong keys: check the key, and try again in {} s", .retry_after.as_millis().div_ceil(1000))]
     Throttled {
         /// When the next failure will be answered again.
         retry_after: Duration,
