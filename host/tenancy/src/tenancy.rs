@@ -217,6 +217,20 @@ impl Tenancy {
         Ok(Actor::key(&key.id))
     }
 
+    /// Whether what let somebody in ([`Access::key`]) still would: a key of the store until it is
+    /// revoked or expires, everything else as long as the process lives.
+    #[must_use]
+    pub fn is_good(&self, key: Option<&str>) -> bool {
+        let Some(id) = key.and_then(KeyId::parse) else {
+            return true;
+        };
+        let keyring = self.keyring.load();
+        keyring
+            .keys
+            .get(&id)
+            .is_some_and(|held| held.key.is_live(unix_now()))
+    }
+
     /// The store's key that `secret` is, if it may be used for `scope` now.
     fn check(&self, secret: &[u8], source: IpAddr, scope: Scope) -> Result<Key, Denied> {
         let keyring = self.keyring.load();
