@@ -244,11 +244,13 @@ impl<A: App> Visit<'_, A> {
             hyper_tungstenite::upgrade(&mut request, None).map_err(|error| Refusal::Handshake {
                 detail: error.to_string(),
             })?;
+        let key = access.key.clone();
         let context = self.context(access, RequestClass::Live, None);
         if let Some(held) = self.held.take() {
             let spans = held.log.spans().clone();
             let scope = self.scope.clone();
             let call = socket::Call {
+                key,
                 context,
                 head: request.into_parts().0,
                 upgrade,

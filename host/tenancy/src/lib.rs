@@ -13,8 +13,8 @@
 //!
 //! # Limits
 //! All keys are held in memory and read again when one changes: some ten thousand are no trouble, a
-//! million would be. A revoked key ends with the request or WebSocket that it has begun. What is
-//! used within a minute is counted by each server for itself.
+//! million would be. A revoked key ends with the request that it has begun. What is used within a
+//! minute is counted by each server for itself.
 
 mod bucket;
 pub mod credential;

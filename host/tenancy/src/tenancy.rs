@@ -88,7 +88,7 @@ pub enum Denied {
     )]
     Scope(Scope),
     /// There were too many wrong keys: 429.
-    #[error("too many wrong keys: check the key, and try again in {} s", .retry_after.as_secs() + 1)]
+    #[error("too many wrong keys: check the key, and try again in {} s", .retry_after.as_millis().div_ceil(1000))]
     Throttled {
         /// When the next failure will be answered again.
         retry_after: Duration,
@@ -215,6 +215,20 @@ impl Tenancy {
         }
         let key = self.check(secret, source, Scope::Admin)?;
         Ok(Actor::key(&key.id))
+    }
+
+    /// Whether what let somebody in ([`Access::key`]) still would: a key of the store until it is
+    /// revoked or expires, everything else as long as the process lives.
+    #[must_use]
+    pub fn is_good(&self, key: Option<&str>) -> bool {
+        let Some(id) = key.and_then(KeyId::parse) else {
+            return true;
+        };
+        let keyring = self.keyring.load();
+        keyring
+            .keys
+            .get(&id)
+            .is_some_and(|held| held.key.is_live(unix_now()))
     }
 
     /// The store's key that `secret` is, if it may be used for `scope` now.

@@ -333,10 +333,17 @@ fn the_verbs_do_the_same_on_the_data_directory_and_over_the_network() {
             auricle(&["key", "revoke", "00000000"]).status.code(),
             Some(4)
         );
-        assert_eq!(
-            auricle(&["tenant", "create", "No Name"]).status.code(),
-            Some(2)
-        );
+        let whole_key = key.trim();
+        for wrong in [
+            ["tenant", "create", "No Name"],
+            ["tenant", "show", "../keys"],
+            ["key", "revoke", whole_key],
+        ] {
+            let output = auricle(&wrong);
+            assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!said.contains(whole_key), "{said}");
+        }
     }
     let mut stranger = command();
     stranger

@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use super::desk::{Desk, auricle, created, data_dir, desk, error, retry_after, secret, stdout};
 use crate::guests::send;
@@ -71,6 +74,26 @@ async fn a_key_that_was_revoked_or_has_expired_opens_nothing() {
 }
 
 #[tokio::test]
+async fn a_revoked_key_closes_the_websocket_that_it_opened() {
+    let desk = desk();
+    let key = desk.tenant("listens", json!({})).await;
+    let url = format!("ws://{}/ws/transcribe", desk.server.address);
+    let mut request = url.into_client_request().unwrap();
+    let value = format!("Bearer {key}").parse().unwrap();
+    request.headers_mut().insert("authorization", value);
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    let id = key.split('-').nth(1).unwrap();
+    let revoked = desk.post(&format!("keys/{id}/revoke"), json!({})).await;
+    revoked.ok();
+    let closed = tokio::time::timeout(Duration::from_secs(15), socket.next()).await;
+    let Ok(Some(Ok(Message::Close(Some(frame))))) = closed else {
+        panic!("{closed:?}");
+    };
+    assert_eq!(u16::from(frame.code), 1008);
+    assert!(frame.reason.contains("revoked"), "{frame}");
+}
+
+#[tokio::test]
 async fn a_key_without_the_scope_is_told_which_is_missing() {
     let desk = desk();
     desk.tenant("scopes", json!({})).await;
@@ -130,8 +153,9 @@ async fn guessing_is_throttled_and_costs_whoever_has_the_key_nothing() {
         let guess = format!("sk-{id}-{n:064x}");
         let answer = send(guesser.get(&url).bearer_auth(&guess)).await;
         match answer.status {
-            401 => assert_eq!(throttled, 0, "answered after {n}"),
+            401 => {}
             _ => {
+                assert!(n >= 20, "told to wait after {n}");
                 assert_eq!(error(&answer, 429)["code"], "too_many_wrong_keys");
                 assert!((1..=60).contains(&retry_after(&answer)));
                 throttled += 1;
@@ -139,15 +163,20 @@ async fn guessing_is_throttled_and_costs_whoever_has_the_key_nothing() {
         }
         assert!(!answer.body.contains(&guess));
     }
-    assert!((30..=40).contains(&throttled), "{throttled} of 60");
+    // One more is answered every 3 s.
+    assert!(throttled >= 20, "{throttled} of 60");
     for client in [&guesser, &other] {
         let url = desk.server.url("/nothing-here");
         let right = send(client.get(&url).bearer_auth(&key)).await;
         assert!(is_let_in(&right), "{right:?}");
     }
     // A stranger who sends the key's name from elsewhere waits too, and who sends another does not.
-    let named = send(other.get(&url).bearer_auth(format!("sk-{id}-0"))).await;
-    assert_eq!(named.status, 429);
+    let mut named = Vec::new();
+    for n in 0..4 {
+        let guess = format!("sk-{id}-{n}");
+        named.push(send(other.get(&url).bearer_auth(guess)).await.status);
+    }
+    assert!(named.contains(&429), "{named:?}");
     let unknown = send(other.get(&url).bearer_auth("sk-00000000-0")).await;
     assert_eq!(unknown.status, 401);
     let log = desk.server.log.all().join("\n");

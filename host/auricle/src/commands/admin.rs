@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use auricle_gateway::admin::api::{Call, PREFIX};
+use auricle_speech::TenantId;
 use auricle_tenancy::{Actor, CredentialConfig, Quotas, SqliteStore, Tenancy};
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -50,6 +51,14 @@ pub(super) struct Refused {
 }
 
 impl Refused {
+    /// What was typed cannot be meant.
+    pub(super) fn wrong(message: impl Into<String>) -> Self {
+        Self {
+            status: 400,
+            message: message.into(),
+        }
+    }
+
     /// Prints the words and gives the code that stands for them.
     pub(super) fn exit_code(self) -> ExitCode {
         eprintln!("auricle: {}", self.message);
@@ -178,6 +187,11 @@ fn in_process(tenancy: &Tenancy, method: &Method, path: &str, body: &str) -> (u1
 /// A field of an answer; `null` where it is not there.
 pub(super) fn field<'a>(answer: &'a Value, name: &str) -> &'a Value {
     answer.get(name).unwrap_or(&Value::Null)
+}
+
+/// A name that can be part of a path: what cannot be a tenant's could be another path.
+pub(super) fn name_of(tenant: &str) -> Result<TenantId, Refused> {
+    TenantId::new(tenant).map_err(|error| Refused::wrong(error.to_string()))
 }
 
 /// Prints an answer as JSON.

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use auricle_tenancy::{KeyId, Scope};
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::args::{KeyArgs, KeyCommand};
-use crate::commands::admin::{Client, field, print_json, time};
+use crate::commands::admin::{Client, Refused, field, name_of, print_json, time};
 use crate::config::Config;
 
 /// Creates, lists, revokes or replaces keys.
@@ -18,10 +18,10 @@ pub(super) fn run(config: &Config, args: &KeyArgs) -> Result<ExitCode> {
     let answered = match &args.command {
         KeyCommand::List { tenant } => {
             let path = match tenant {
-                Some(tenant) => {
-                    auricle_speech::TenantId::new(tenant)?;
-                    format!("keys?tenant={tenant}&")
-                }
+                Some(tenant) => match name_of(tenant) {
+                    Ok(tenant) => format!("keys?tenant={tenant}&"),
+                    Err(refused) => return Ok(refused.exit_code()),
+                },
                 None => "keys?".to_owned(),
             };
             return match client.list(&path)? {
@@ -45,10 +45,7 @@ pub(super) fn run(config: &Config, args: &KeyArgs) -> Result<ExitCode> {
             });
             client.ask(Method::POST, "keys", Some(&body))?
         }
-        KeyCommand::Revoke { id } => {
-            let path = format!("keys/{}/revoke", checked(id)?);
-            client.ask(Method::POST, &path, Some(&json!({})))?
-        }
+        KeyCommand::Revoke { id } => change(&client, id, "revoke", &json!({}))?,
         KeyCommand::Rotate {
             id,
             overlap,
@@ -58,8 +55,7 @@ pub(super) fn run(config: &Config, args: &KeyArgs) -> Result<ExitCode> {
                 "overlap_secs": overlap.as_secs(),
                 "expires_in_secs": expires.map(|time| time.as_secs()),
             });
-            let path = format!("keys/{}/rotate", checked(id)?);
-            client.ask(Method::POST, &path, Some(&body))?
+            change(&client, id, "rotate", &body)?
         }
     };
     match answered {
@@ -69,12 +65,13 @@ pub(super) fn run(config: &Config, args: &KeyArgs) -> Result<ExitCode> {
     }
 }
 
-/// An id that can be part of a path. Somebody who gives the whole key is told so and not repeated.
-fn checked(id: &str) -> Result<&str> {
+/// Does something to a key. What is no id is not repeated: it may be the whole key.
+fn change(client: &Client, id: &str, act: &str, body: &Value) -> Result<Result<Value, Refused>> {
     if KeyId::parse(id).is_none() {
-        bail!("a key's id has 8 characters: what stands between sk- and the next '-'");
+        let advice = "a key's id has 8 characters: what stands between sk- and the next '-'";
+        return Ok(Err(Refused::wrong(advice)));
     }
-    Ok(id)
+    client.ask(Method::POST, &format!("keys/{id}/{act}"), Some(body))
 }
 
 /// A new key goes alone to standard output, for scripts; about it is told beside.

@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::args::{QuotaArgs, TenantArgs, TenantCommand};
-use crate::commands::admin::{Client, field, print_json, time};
+use crate::commands::admin::{Client, Refused, field, name_of, print_json, time};
 use crate::config::Config;
 
 /// The word for what the server's configuration says.
@@ -29,16 +29,16 @@ pub(super) fn run(config: &Config, args: &TenantArgs) -> Result<ExitCode> {
             let body = json!({ "id": tenant, "quotas": values(quotas)? });
             client.ask(Method::POST, "tenants", Some(&body))?
         }
-        TenantCommand::Show { tenant } => client.ask(Method::GET, &path(tenant)?, None)?,
+        TenantCommand::Show { tenant } => about(&client, Method::GET, tenant, None)?,
         TenantCommand::Set { tenant, quotas } => {
             let quotas = values(quotas)?;
             if quotas.is_empty() {
                 bail!("name a quota to set; `auricle tenant set --help` lists them");
             }
             let body = json!({ "quotas": quotas });
-            client.ask(Method::PATCH, &path(tenant)?, Some(&body))?
+            about(&client, Method::PATCH, tenant, Some(&body))?
         }
-        TenantCommand::Remove { tenant } => client.ask(Method::DELETE, &path(tenant)?, None)?,
+        TenantCommand::Remove { tenant } => about(&client, Method::DELETE, tenant, None)?,
     };
     match answered {
         Ok(answer) if json => print_json(&answer),
@@ -51,10 +51,17 @@ pub(super) fn run(config: &Config, args: &TenantArgs) -> Result<ExitCode> {
     }
 }
 
-/// A tenant's path; a name that would be another path is no tenant's.
-fn path(tenant: &str) -> Result<String> {
-    auricle_speech::TenantId::new(tenant)?;
-    Ok(format!("tenants/{tenant}"))
+/// Asks about one tenant.
+fn about(
+    client: &Client,
+    method: Method,
+    tenant: &str,
+    body: Option<&Value>,
+) -> Result<Result<Value, Refused>> {
+    match name_of(tenant) {
+        Ok(tenant) => client.ask(method, &format!("tenants/{tenant}"), body),
+        Err(refused) => Ok(Err(refused)),
+    }
 }
 
 /// The quotas that were named, as the API takes them.

@@ -4,14 +4,14 @@
 //! it otherwise asks one for, with the same answers. What comes to be administered later gets a
 //! module of its own and a line in [`Call::answer`].
 
-use auricle_tenancy::{Actor, Listed, Store, StoreError, Tenancy};
+use auricle_tenancy::{Actor, Listed, Store, Tenancy};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{AdminError, audit, keys, tenants};
+use super::{audit, keys, tenants};
 use crate::rescue::{self, Dialect, Refusal};
 
 /// What every path of the API begins with.
@@ -86,17 +86,18 @@ impl Call<'_> {
         let reply = match self.reply(tenancy) {
             Ok(reply) => reply,
             Err(refusal) => {
-                let error: &dyn std::error::Error = &refusal;
-                if let Refusal::Admin(
-                    AdminError::Failed(_)
-                    | AdminError::Store(StoreError::Database(_) | StoreError::Corrupt(_)),
-                ) = refusal
-                {
-                    tracing::error!(error, "an admin request failed");
+                let response = rescue::whole(&refusal, Dialect::OpenAi);
+                if response.status().is_server_error() {
+                    let error: &dyn std::error::Error = &refusal;
+                    tracing::error!(error, path = self.path, "an admin request failed");
                 }
-                return rescue::whole(&refusal, Dialect::OpenAi);
+                return response;
             }
         };
+        if reply.changed {
+            let (actor, method, path) = (self.actor.as_str(), self.method, self.path);
+            tracing::info!(actor, %method, path, "an admin act");
+        }
         if reply.changed
             && let Err(error) = tenancy.refresh()
         {

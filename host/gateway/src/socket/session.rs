@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use auricle_tenancy::Tenancy;
 use futures::FutureExt;
 use http::StatusCode;
 use hyper_tungstenite::HyperWebsocket;
@@ -32,8 +33,13 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same when the whole server stops: nobody waits for a client then.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How often an open WebSocket looks whether its key is still good.
+const KEY_LOOK: Duration = Duration::from_secs(2);
+
 /// A WebSocket about to begin.
 pub(crate) struct Call {
+    /// What opened it.
+    pub(crate) key: Option<String>,
     pub(crate) context: RequestContext,
     pub(crate) head: http::request::Parts,
     pub(crate) upgrade: HyperWebsocket,
@@ -43,7 +49,15 @@ pub(crate) struct Call {
 enum Outcome {
     App(Result<(), AppError>),
     Client(End),
+    KeyEnded,
     Kill,
+}
+
+/// Ends when the key that opened a WebSocket has been revoked or has expired.
+async fn key_ended(tenancy: &Tenancy, key: Option<&str>) {
+    while tenancy.is_good(key) {
+        sleep(KEY_LOOK).await;
+    }
 }
 
 /// Runs a WebSocket to its end. `scope` and `held` are given back with it.
@@ -55,6 +69,7 @@ pub(crate) async fn run<A: App>(
 ) {
     let limits = &shared.config.websocket;
     let Call {
+        key,
         context,
         head,
         upgrade,
@@ -76,6 +91,7 @@ pub(crate) async fn run<A: App>(
             Err(AppError::Internal { detail: "the app panicked".to_owned() })
         })),
         end = link.deserted(ms(limits.close_grace_ms)) => Outcome::Client(end),
+        () = key_ended(&shared.tenancy, key.as_deref()) => Outcome::KeyEnded,
         () = shared.kill.cancelled() => Outcome::Kill,
     };
     // The app is dropped: nothing is computed for this socket any more.
@@ -190,6 +206,11 @@ impl Link {
                 tracing::info!(code, reason, "the WebSocket's client broke a rule");
                 status = StatusCode::BAD_REQUEST.as_u16();
                 self.sender.close(code, reason);
+            }
+            Outcome::KeyEnded => {
+                status = StatusCode::UNAUTHORIZED.as_u16();
+                let message = "invalid_api_key: the key was revoked or has expired";
+                self.sender.close(1008, message);
             }
             Outcome::Kill => {
                 patience = KILL_TIMEOUT;
