@@ -37,7 +37,8 @@ pub enum GraphWork {
         clip: Clip,
         /// Which part; its start is a multiple of [`VOICE_FRAME_SAMPLES`].
         span: Span,
-        /// Samples before the part that the model is run over first, so that its state fits.
+        /// Samples before the part that the model is run over first, so that its state fits; fewer
+        /// when the clip has fewer.
         warm_samples: u64,
     },
     /// Live audio: the probabilities of the frames that become whole.
@@ -78,7 +79,11 @@ impl GraphWork {
         match self {
             Self::Voice {
                 span, warm_samples, ..
-            } => span.len_samples().saturating_add(*warm_samples),
+            } => {
+                // There is nothing before the clip to warm up on.
+                let warm_samples = span.start.min(*warm_samples);
+                span.len_samples().saturating_add(warm_samples)
+            }
             Self::VoiceStream { samples, .. } => samples.len() as u64,
             Self::Speakers { windows, .. } => sum(windows),
             Self::Embeddings { voices, .. } => voices.iter().map(|voice| sum(voice)).sum(),
@@ -159,4 +164,24 @@ pub trait GraphSession {
     /// when the graph is not one for this work; [`EngineError::InvalidInput`] and
     /// [`EngineError::TooLarge`] for tensors that the graph does not take; [`EngineError::Failed`].
     fn run(&mut self, work: &GraphWork, cancel: &CancelFlag) -> Result<GraphResult, EngineError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clip_that_fits_a_job_is_not_longer_for_what_could_have_been_before_it() {
+        let samples = |start, end| {
+            GraphWork::Voice {
+                clip: Clip::new(Vec::new()),
+                span: Span { start, end },
+                warm_samples: 159_744,
+            }
+            .audio_samples()
+        };
+        assert_eq!(samples(0, MAX_GRAPH_JOB_SAMPLES), MAX_GRAPH_JOB_SAMPLES);
+        assert_eq!(samples(51_200, 102_400), 102_400);
+        assert_eq!(samples(800_256, 900_000), 99_744 + 159_744);
+    }
 }
