@@ -22,8 +22,7 @@
 //! - Time and memory grow with the clip's length: a window keeps 1.8 kB, a voice 0.8 kB, 4.5 MB
 //!   and 3 MB an hour. At most 512 groups of voices are compared with each other.
 //! - Somebody who never speaks alone for a second is not a speaker of their own, but for a known
-//!   voice and for the third of a clip in which two were found. The third of three who speak at
-//!   once is not heard.
+//!   voice and for the third of a clip in which two were found.
 //! - A known voice's short phrase is found where the segmentation tells it apart from its
 //!   neighbours within ten seconds, not where it takes both for one stranger.
 //! - Whoever sounds alike is taken for one: children of one family, one voice on two microphones
