@@ -10,6 +10,7 @@ import time
 from importlib import metadata
 
 import common
+import made_up
 import numpy as np
 
 OUT = common.CACHE / "der"
@@ -30,12 +31,14 @@ EMBEDDING = {
 }
 # pyannote/speaker-diarization-3.1, config.yaml.
 PYANNOTE_THRESHOLD, PYANNOTE_MIN_SIZE = 0.7045654963945799, 12
+NO_THIRD = "a third is never told apart by the segmentation alone"
 # What each stage is worth: the same run with one thing changed.
 STAGES = {
     "as it is": [],
     "turns never overlap": ["overlap=false"],
     "pauses are not filled": ["max_pause_secs=0"],
     "strangers of one window may be one speaker": ["same_window_penalty=0"],
+    NO_THIRD: ["third_speaker_share=9"],
     "every voice is clustered, however short": ["min_voice_secs=0"],
     "whoever speaks less than a second is no speaker": ["min_speaker_secs=1"],
     "same speaker from cosine 0.4": ["same_speaker_cosine=0.4"],
@@ -63,6 +66,7 @@ def main():
         speed[name] = took and took / secs
     common.write_section("diarization", "rates", "der", rates(files, scores, speed))
     common.write_section("diarization", "stages", "der", stages(files))
+    common.write_section("diarization", "made-up", "der", made_up_rates())
 
 
 def length(file):
@@ -120,6 +124,20 @@ def stages(files):
         kinds = [f"{percent(parts, [w]):.1f}" for w in ("missed detection", "false alarm", "confusion")]
         rows.append([name, f"{percent(parts):.1f}", *kinds, " ".join(p["speakers"] for p in parts)])
     head = ["auricle", "all files", "missed", "false alarm", "confusion", "speakers"]
+    return common.table(head, rows)
+
+
+def made_up_rates():
+    rows = []
+    for name in made_up.SETS:
+        files = made_up.conversations(name, common.CACHE / "made-up")
+        for what, settings in {"as it is": [], NO_THIRD: STAGES[NO_THIRD]}.items():
+            parts = [score(f, t) for f, t in zip(files, auricle(files, settings)[0], strict=True)]
+            counts = [p["speakers"].split("/") for p in parts]
+            right = sum(found == true for found, true in counts)
+            kinds = [f"{percent(parts, [w]):.1f}" for w in ("missed detection", "false alarm", "confusion")]
+            rows.append([f"{name}: {what}", f"{right} of {len(files)}", f"{percent(parts):.1f}", *kinds])
+    head = ["speakers", "counted right", "all files", "missed", "false alarm", "confusion"]
     return common.table(head, rows)
 
 

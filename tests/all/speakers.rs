@@ -193,6 +193,28 @@ async fn a_known_speaker_gets_their_name() {
     assert!(named > 2 * unnamed, "{named} and {unnamed} words: {body}");
 }
 
+/// "Ask not", 0.9 s, is too little for a voice of its own.
+#[tokio::test]
+async fn a_short_phrase_of_a_known_speaker_is_theirs() {
+    let (voice, phrase) = (
+        &speech().samples[102_400..],
+        &speech().samples[84_800..99_200],
+    );
+    let talk = [two_speakers(), silence(11.0), phrase.to_vec(), silence(1.0)].concat();
+    let asked = || Upload::wav(&wav(&talk)).field("diarize", "true");
+    let body = asked().transcribe(shared()).await.ok();
+    assert_eq!(speakers(&body).len(), 2, "given to another: {body}");
+    let body = known("Jack", voice, asked())
+        .transcribe(shared())
+        .await
+        .ok();
+    assert_eq!(speakers(&body), ["SPEAKER_00", "SPEAKER_01", "Jack"]);
+    for segment in segments(&body) {
+        let after_the_call = segment["start"].as_f64().unwrap() > 30.0;
+        assert_eq!(segment["speaker"] == "Jack", after_the_call, "{body}");
+    }
+}
+
 #[tokio::test]
 async fn a_known_speaker_who_cannot_be_one_is_refused() {
     let refused = known("Nobody", &silence(3.0), call());

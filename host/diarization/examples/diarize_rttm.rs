@@ -76,6 +76,7 @@ fn set(options: &mut DiarizeOptions, repeat: &mut usize, setting: &str) -> anyho
         "min_voice_secs" => tuning.min_voice_secs = value.parse()?,
         "min_speaker_secs" => tuning.min_speaker_secs = value.parse()?,
         "min_speaker_share" => tuning.min_speaker_share = value.parse()?,
+        "third_speaker_share" => tuning.third_speaker_share = value.parse()?,
         "max_pause_secs" => tuning.max_pause_secs = value.parse()?,
         "min_turn_secs" => tuning.min_turn_secs = value.parse()?,
         "speech_threshold" => tuning.speech_threshold = value.parse()?,

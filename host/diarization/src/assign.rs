@@ -20,9 +20,15 @@ pub(crate) struct Heard {
     pub voice: Vec<f32>,
 }
 
-/// Gives each stranger a speaker; `centres` are the speakers' voices, `heard` is in order of
-/// windows.
-pub(crate) fn assign(windows: &[Window], heard: &[Heard], centres: &[Vec<f32>]) -> Vec<Assigned> {
+/// What a speaker sounds like.
+pub(crate) struct Centre {
+    pub voice: Vec<f32>,
+    /// Cosine that a stranger must have to be this speaker.
+    pub least: f32,
+}
+
+/// Gives each stranger a speaker; `heard` is in order of windows.
+pub(crate) fn assign(windows: &[Window], heard: &[Heard], centres: &[Centre]) -> Vec<Assigned> {
     let mut assigned = vec![Assigned::default(); windows.len()];
     for together in heard.chunk_by(|a, b| a.window == b.window) {
         let Some(row) = together.first().and_then(|h| assigned.get_mut(h.window)) else {
@@ -42,11 +48,14 @@ pub(crate) fn assign(windows: &[Window], heard: &[Heard], centres: &[Vec<f32>]) 
     assigned
 }
 
-fn assign_window(row: &mut Assigned, heard: &[Heard], centres: &[Vec<f32>]) {
+fn assign_window(row: &mut Assigned, heard: &[Heard], centres: &[Centre]) {
     let mut pairs = Vec::with_capacity(heard.len() * centres.len());
     for one in heard {
         for (speaker, centre) in centres.iter().enumerate() {
-            pairs.push((dot(&one.voice, centre), one.local, speaker));
+            let cosine = dot(&one.voice, &centre.voice);
+            if cosine >= centre.least {
+                pairs.push((cosine, one.local, speaker));
+            }
         }
     }
     // Stable: of equal ones the first stranger and the heaviest speaker.

@@ -6,6 +6,9 @@
 //! where they are surely one, block by block, until no more than [`MAX_GROUPS`] are left: time
 //! grows with the clip and not with its square. Written here because the kept crates take a
 //! matrix of all pairs, and neither weights nor what holds two groups apart.
+//!
+//! A known voice is a group from the start, so that it gathers its own before others do; two of
+//! them are never one.
 
 use auricle_speech::CancelFlag;
 
@@ -20,15 +23,31 @@ const BLOCK: usize = 256;
 /// Cosines at which the first level may put groups together: sure ones first.
 const BLOCK_COSINES: [f32; 3] = [0.85, 0.75, 0.65];
 
+/// Less than any cosine without what it may lose.
+const UNLIKE: f32 = -2.0;
+
+/// What a known voice weighs: as much as the longest sound of the clip that is embedded, 4 s.
+const KNOWN_WEIGHT: f32 = 237.0;
+
 /// Voices that are of one speaker, as far as is known.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     /// Sum of the voices, each times its weight.
-    pub sum: Vec<f32>,
-    /// Frames of clean speech.
-    pub weight: f32,
+    sum: Vec<f32>,
+    /// Frames of clean speech, and [`KNOWN_WEIGHT`] for a known voice.
+    weight: f32,
+    /// Which known speaker it is.
+    pub known: Option<usize>,
     /// Windows in which it speaks and for how many frames, in order.
-    pub windows: Vec<(usize, f32)>,
+    windows: Vec<(usize, f32)>,
+}
+
+/// What clustering finds.
+pub(crate) struct Clustered {
+    /// Groups that are large enough, heaviest first; the heaviest always.
+    pub speakers: Vec<Group>,
+    /// Known voices that are not among them, as many as there may be more speakers.
+    pub rare: Vec<Group>,
 }
 
 impl Group {
@@ -37,8 +56,24 @@ impl Group {
         Self {
             sum: voice.iter().map(|value| value * weight).collect(),
             weight,
+            known: None,
             windows: vec![(window, weight)],
         }
+    }
+
+    /// The voice of known speaker `known`, of length 1, of whom nothing is heard yet.
+    pub fn of_known(voice: &[f32], known: usize) -> Self {
+        Self {
+            sum: voice.iter().map(|value| value * KNOWN_WEIGHT).collect(),
+            weight: KNOWN_WEIGHT,
+            known: Some(known),
+            windows: Vec::new(),
+        }
+    }
+
+    /// Frames of clean speech in the clip.
+    pub fn speech(&self) -> f32 {
+        self.windows.iter().map(|entry| entry.1).sum()
     }
 
     /// The mean voice, of length 1.
@@ -47,10 +82,17 @@ impl Group {
     }
 
     fn likeness(&self, other: &Self, penalty: f32) -> f32 {
+        if self.known.is_some() && other.known.is_some() {
+            return UNLIKE;
+        }
         let cosine = dot(&self.sum, &other.sum) / (self.weight * other.weight);
         let shared = self.shared_frames(other) / self.weight.min(other.weight);
         let likeness = cosine - penalty * shared;
-        if likeness.is_finite() { likeness } else { -2.0 }
+        if likeness.is_finite() {
+            likeness
+        } else {
+            UNLIKE
+        }
     }
 
     /// Frames of the smaller part in each window where both speak.
@@ -79,6 +121,7 @@ impl Group {
             *sum += value;
         }
         self.weight += other.weight;
+        self.known = self.known.or(other.known);
         self.windows.extend(other.windows);
         self.windows.sort_by_key(|entry| entry.0);
         self.windows.dedup_by(|later, first| {
@@ -104,12 +147,13 @@ pub(crate) struct Rule {
     pub speakers: (usize, usize),
 }
 
-/// The speakers: groups that are large enough, heaviest first; the heaviest always.
+/// Puts groups and known voices together.
 pub(crate) fn cluster(
     mut groups: Vec<Group>,
+    known: Vec<Group>,
     rule: Rule,
     cancel: &CancelFlag,
-) -> Result<Vec<Group>, DiarizationError> {
+) -> Result<Clustered, DiarizationError> {
     for cosine in BLOCK_COSINES {
         let mut before = usize::MAX;
         // Another pass pays while it takes a tenth away: neighbours come into one block.
@@ -122,6 +166,7 @@ pub(crate) fn cluster(
         groups.sort_by(|a, b| b.weight.total_cmp(&a.weight));
         groups.truncate(MAX_GROUPS);
     }
+    groups.extend(known);
     let mut tree = Tree::new(groups.clone(), rule.penalty);
     let mut merges = Vec::with_capacity(groups.len());
     while let Some((a, b, likeness)) = tree.nearest() {
@@ -139,14 +184,22 @@ pub(crate) fn cluster(
             into.absorb(other);
         }
     }
-    let mut speakers: Vec<_> = slots.into_iter().flatten().collect();
-    speakers.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-    let large = speakers
-        .iter()
-        .filter(|g| g.weight >= rule.min_weight)
-        .count();
-    speakers.truncate(large.max(1).min(rule.speakers.1));
-    Ok(speakers)
+    Ok(by_size(slots.into_iter().flatten().collect(), rule))
+}
+
+fn by_size(mut groups: Vec<Group>, rule: Rule) -> Clustered {
+    groups.sort_by(|a, b| b.speech().total_cmp(&a.speech()));
+    let heard = groups.iter().filter(|group| group.speech() > 0.0).count();
+    let large = |group: &&Group| group.speech() >= rule.min_weight;
+    let most = rule.speakers.1;
+    let count = groups.iter().filter(large).count().max(1).min(most);
+    let mut rare = groups.split_off(count.min(heard));
+    rare.retain(|group| group.known.is_some());
+    rare.truncate(most - groups.len());
+    Clustered {
+        speakers: groups,
+        rare,
+    }
 }
 
 fn merge_blocks(
@@ -176,7 +229,7 @@ fn merge_blocks(
 /// number of speakers wants. Where no number of merges gives enough speakers, the one that gives
 /// most.
 fn choose_cut(groups: &[Group], merges: &[(usize, usize, f32)], rule: Rule) -> usize {
-    let mut weights: Vec<_> = groups.iter().map(|group| group.weight).collect();
+    let mut weights: Vec<_> = groups.iter().map(Group::speech).collect();
     let large = |weight: f32| usize::from(weight >= rule.min_weight);
     let mut count: usize = weights.iter().map(|&weight| large(weight)).sum();
     let mut counts = vec![count];
@@ -212,7 +265,7 @@ fn choose_cut(groups: &[Group], merges: &[(usize, usize, f32)], rule: Rule) -> u
 }
 
 fn at(values: &[f32], index: usize) -> f32 {
-    values.get(index).copied().unwrap_or(-2.0)
+    values.get(index).copied().unwrap_or(UNLIKE)
 }
 
 /// Groups and how alike each two of them are.
@@ -298,7 +351,7 @@ impl Tree {
         if !matches!(self.groups.get(row), Some(Some(_))) {
             return;
         }
-        let likeness = self.likeness.get(row).map_or(-2.0, |row| at(row, column));
+        let likeness = self.likeness.get(row).map_or(UNLIKE, |row| at(row, column));
         if let Some(best) = self.best.get_mut(row)
             && best.is_none_or(|(_, most)| likeness > most)
         {

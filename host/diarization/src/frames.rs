@@ -77,6 +77,13 @@ pub(crate) fn window_starts(clip_samples: u64) -> Vec<u64> {
         .collect()
 }
 
+/// How many windows see frame `frame`, at least one; `starts` are their first frames, in order.
+pub(crate) fn seen_by(starts: &[u64], frame: u64) -> usize {
+    let begun = starts.partition_point(|&start| start <= frame);
+    let ended = starts.partition_point(|&start| start + WINDOW_FRAMES as u64 <= frame);
+    (begun - ended).max(1)
+}
+
 /// What the segmentation says of one window.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
@@ -127,6 +134,20 @@ impl Window {
             window.speaking.push(speaking);
         }
         Ok(window)
+    }
+
+    /// The frame of the clip after the last.
+    pub fn end_frame(&self) -> u64 {
+        self.start_frame + WINDOW_FRAMES as u64
+    }
+
+    /// The probability that stranger `local` speaks, for each frame of the clip; empty for silence.
+    pub fn expected(&self, local: usize) -> impl Iterator<Item = (u64, f32)> {
+        let frames = (self.start_frame..).zip(&self.activity);
+        frames.map(move |(frame, activity)| {
+            let value = activity.get(local).copied().unwrap_or_default();
+            (frame, f32::from(value) / 255.0)
+        })
     }
 
     /// Whether stranger `local` speaks in frame `frame` of the window.

@@ -15,13 +15,16 @@
 //! - [`Diarization`] (`session`): the three phases. [`diarize`] (`driver`): a loop over them.
 //! - `frames`: windows, frames, and what a window says.
 //! - `cluster`: voices to speakers. `assign`: strangers of each window to speakers.
-//! - `turns`: speakers' frames to turns. `error`: [`DiarizationError`].
+//! - `third`: the one whom only the segmentation tells apart from two. `naming`: known names and
+//!   numbers. `turns`: speakers' frames to turns. `error`: [`DiarizationError`].
 //!
 //! # Limits
 //! - Time and memory grow with the clip's length: a window keeps 1.8 kB, a voice 0.8 kB, 4.5 MB
 //!   and 3 MB an hour. At most 512 groups of voices are compared with each other.
-//! - Somebody who never speaks alone for a second is not a speaker of their own; neither is the
-//!   third of three who speak at once.
+//! - Somebody who never speaks alone for a second is not a speaker of their own, but for a known
+//!   voice and for the third of a clip in which two were found.
+//! - A known voice's short phrase is found where the segmentation tells it apart from its
+//!   neighbours within ten seconds, not where it takes both for one stranger.
 //! - Whoever sounds alike is taken for one: children of one family, one voice on two microphones
 //!   the other way round.
 
@@ -30,8 +33,10 @@ mod cluster;
 mod driver;
 mod error;
 mod frames;
+mod naming;
 mod options;
 mod session;
+mod third;
 mod turns;
 
 pub use driver::{Models, diarize};

@@ -44,6 +44,9 @@ pub struct Tuning {
     /// The same as a share of all clean speech, 0.0..=1.0: chance finds look-alikes in long clips.
     /// At most [`Tuning::MAX_MIN_SPEAKER_SECS`].
     pub min_speaker_share: f64,
+    /// The share of all speech that a third speaker has at least whom only the segmentation tells
+    /// apart from two: 0.0..=1.0; more switches that off.
+    pub third_speaker_share: f64,
     /// A pause of the same speaker up to so long does not end a turn.
     pub max_pause_secs: f64,
     /// A shorter turn is left out.
@@ -68,6 +71,7 @@ impl Default for Tuning {
             min_voice_secs: 1.0,
             min_speaker_secs: 0.4,
             min_speaker_share: 0.005,
+            third_speaker_share: 0.03,
             max_pause_secs: 0.35,
             min_turn_secs: 0.25,
             speech_threshold: 0.55,

@@ -1,16 +1,20 @@
 //! A diarization between its model calls.
 
-use auricle_speech::{CancelFlag, SAMPLE_RATE, Span, Turn};
+use std::collections::BTreeSet;
 
-use crate::assign::{Heard, assign};
-use crate::cluster::{Group, Rule, cluster, dot, normalised};
+use auricle_speech::{CancelFlag, Span, Turn};
+
+use crate::assign::{Assigned, Centre, Heard, assign};
+use crate::cluster::{Clustered, Group, Rule, cluster, normalised};
 use crate::error::DiarizationError;
 use crate::frames::{
-    FRAME_STEP_SAMPLES, LOCAL_SPEAKERS, WINDOW_FRAMES, WINDOW_SAMPLES, Window, frames_of_secs,
+    FRAME_STEP_SAMPLES, LOCAL_SPEAKERS, WINDOW_SAMPLES, Window, frames_of_secs, seen_by,
     window_starts,
 };
+use crate::naming::{label, name};
 use crate::options::{DiarizeOptions, KnownSpeaker, Tuning};
-use crate::turns::{Stretch, stretches};
+use crate::third::{Third, Two, third_speaker};
+use crate::turns::{stretches, stretches_of};
 
 /// A sample below this (-80 dB of full scale) is silence; dither is not, nor is any room.
 const SILENCE: f32 = 1e-4;
@@ -39,7 +43,8 @@ pub struct VoiceJob {
 pub struct Speaker {
     /// A known name, or `SPEAKER_00`, `SPEAKER_01`… in order of first appearance.
     pub label: String,
-    /// The mean voice, of length 1; may serve as a [`KnownSpeaker`] of another clip.
+    /// The mean voice, of length 1; may serve as a [`KnownSpeaker`] of another clip. Empty for a
+    /// third speaker who is heard only while others speak.
     pub embedding: Vec<f32>,
     /// How long they speak, overlaps counted.
     pub speech_secs: f64,
@@ -220,29 +225,44 @@ impl Diarization {
             min_weight: min_weight(&groups, tuning),
             speakers,
         };
-        let centres: Vec<_> = cluster(groups, rule, cancel)?
-            .iter()
-            .map(Group::centre)
-            .collect();
+        let of_known =
+            |(index, known): (usize, &KnownSpeaker)| Group::of_known(&known.embedding, index);
+        let seeds = known.iter().enumerate().map(of_known).collect();
+        let clustered = cluster(groups, seeds, rule, cancel)?;
         if cancel.is_cancelled() {
             return Err(DiarizationError::Cancelled);
         }
+        let centres = centres(&clustered, tuning.known_speaker_cosine);
         let heard: Vec<_> = self.voices.into_iter().map(Heard::from).collect();
-        let assigned = assign(&windows, &heard, &centres);
-        let (centres, names, speaker_of) =
-            name(centres, &known, tuning.known_speaker_cosine, options);
-        let rename = |row: &crate::assign::Assigned| {
-            row.map(|speaker| speaker.and_then(|index| speaker_of.get(index).copied()))
-        };
-        let assigned: Vec<_> = assigned.iter().map(rename).collect();
-        let found = stretches(
-            &windows,
-            &assigned,
-            centres.len(),
-            self.clip_samples,
-            tuning,
-        );
-        Ok(label(&found, &centres, &names))
+        let mut assigned = assign(&windows, &heard, &centres);
+        let groups = [clustered.speakers, clustered.rare].concat();
+        let mut named = name(&groups, &known, options);
+        for speaker in assigned.iter_mut().flatten() {
+            *speaker = speaker.and_then(|index| named.place_of.get(index).copied());
+        }
+        let count = named.voices.len();
+        let mut found = stretches(&windows, &assigned, count, self.clip_samples, tuning);
+        if speakers.1 > 2
+            && let [a, b] = used(&assigned)[..]
+        {
+            let two = Two {
+                windows: &windows,
+                starts: &self.starts,
+                assigned: &assigned,
+                speakers: [a, b],
+            };
+            if let Some(third) = third_speaker(&two, tuning) {
+                give(&mut assigned, &third, [a, b, count]);
+                found = stretches(&windows, &assigned, count + 1, self.clip_samples, tuning);
+                found.retain(|stretch| stretch.speaker != count);
+                let frames = &third.frames;
+                found.extend(stretches_of(count, frames, self.clip_samples, tuning));
+                found.sort_by_key(|stretch| (stretch.start_samples, stretch.speaker));
+                named.voices.push(Vec::new());
+                named.names.push(None);
+            }
+        }
+        Ok(label(&found, &named))
     }
 
     fn known(&self, known: &[KnownSpeaker]) -> Result<Vec<KnownSpeaker>, DiarizationError> {
@@ -276,6 +296,37 @@ impl From<Voice> for Heard {
     }
 }
 
+/// The speakers' voices. Rare known ones are there for those alone who sound like them.
+fn centres(clustered: &Clustered, known_cosine: f32) -> Vec<Centre> {
+    let centre = |least| {
+        move |group: &Group| Centre {
+            voice: group.centre(),
+            least,
+        }
+    };
+    let speakers = clustered.speakers.iter().map(centre(f32::MIN));
+    let rare = clustered.rare.iter().map(centre(known_cosine));
+    speakers.chain(rare).collect()
+}
+
+/// Gives the strangers of the windows that show a third speaker to all three.
+fn give(assigned: &mut [Assigned], third: &Third, speakers: [usize; LOCAL_SPEAKERS]) {
+    for sight in &third.sights {
+        for (&local, speaker) in sight.cast.iter().zip(speakers) {
+            let row = assigned.get_mut(sight.window);
+            if let Some(slot) = row.and_then(|row| row.get_mut(local)) {
+                *slot = Some(speaker);
+            }
+        }
+    }
+}
+
+/// The numbers of all speakers who are somebody in a window, in order.
+fn used(assigned: &[Assigned]) -> Vec<usize> {
+    let numbers = assigned.iter().flatten().flatten().copied();
+    numbers.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
 /// Voices that are long enough to cluster, each weighing its clean frames divided by how many
 /// windows see them; all of them when none is long enough.
 fn groups(windows: &[Window], starts: &[u64], voices: &[Voice], min_secs: f64) -> Vec<Group> {
@@ -286,12 +337,7 @@ fn groups(windows: &[Window], starts: &[u64], voices: &[Voice], min_secs: f64) -
         .filter(|voice| !any_long || voice.frames >= min_frames);
     let group = |voice: &Voice| {
         let window = windows.get(voice.window)?;
-        let share = |frame: usize| {
-            let at = window.start_frame + frame as u64;
-            let begun = starts.partition_point(|&start| start <= at);
-            let ended = starts.partition_point(|&start| start + WINDOW_FRAMES as u64 <= at);
-            1.0 / (begun - ended).max(1) as f32
-        };
+        let share = |frame: usize| 1.0 / seen_by(starts, window.start_frame + frame as u64) as f32;
         let weight: f32 = window.clean_frames(voice.local).map(share).sum();
         (weight > 0.0).then(|| Group::new(&voice.embedding, weight, voice.window))
     };
@@ -300,98 +346,8 @@ fn groups(windows: &[Window], starts: &[u64], voices: &[Voice], min_secs: f64) -
 
 /// Frames of clean speech from which a group is a speaker.
 fn min_weight(groups: &[Group], tuning: &Tuning) -> f32 {
-    let all: f64 = groups.iter().map(|group| f64::from(group.weight)).sum();
+    let all: f64 = groups.iter().map(|group| f64::from(group.speech())).sum();
     let most = frames_of_secs(Tuning::MAX_MIN_SPEAKER_SECS);
     let share = (all * tuning.min_speaker_share).min(most);
     frames_of_secs(tuning.min_speaker_secs).max(share) as f32
-}
-
-/// Speakers after those of one known name are put together: their voices, their names, and where
-/// each went. With a fixed number of speakers a name is given once.
-fn name(
-    centres: Vec<Vec<f32>>,
-    known: &[KnownSpeaker],
-    min_cosine: f32,
-    options: &DiarizeOptions,
-) -> (Vec<Vec<f32>>, Vec<Option<String>>, Vec<usize>) {
-    let mut pairs = Vec::new();
-    for (speaker, centre) in centres.iter().enumerate() {
-        for (index, known) in known.iter().enumerate() {
-            let cosine = dot(centre, &known.embedding);
-            if cosine >= min_cosine {
-                pairs.push((cosine, speaker, index));
-            }
-        }
-    }
-    pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let once = options.num_speakers.is_some() || options.min_speakers.is_some();
-    let mut given: Vec<Option<usize>> = vec![None; centres.len()];
-    for (_, speaker, index) in pairs {
-        let taken = once && given.contains(&Some(index));
-        if let Some(slot) = given.get_mut(speaker)
-            && slot.is_none()
-            && !taken
-        {
-            *slot = Some(index);
-        }
-    }
-    let (mut voices, mut names, mut speaker_of) = (Vec::new(), Vec::new(), Vec::new());
-    for (centre, given) in centres.into_iter().zip(given) {
-        let name = given
-            .and_then(|index| known.get(index))
-            .map(|known| known.name.clone());
-        let before = names
-            .iter()
-            .position(|other| name.is_some() && *other == name);
-        speaker_of.push(before.unwrap_or(voices.len()));
-        if before.is_none() {
-            voices.push(centre);
-            names.push(name);
-        }
-    }
-    (voices, names, speaker_of)
-}
-
-/// Turns and speakers with labels, in order of first appearance.
-fn label(found: &[Stretch], centres: &[Vec<f32>], names: &[Option<String>]) -> Diarized {
-    let mut out = Diarized::default();
-    let mut place: Vec<Option<usize>> = vec![None; centres.len()];
-    let (mut unnamed, taken) = (0, |label: &String| {
-        names.iter().flatten().any(|n| n == label)
-    });
-    for stretch in found {
-        let Some(slot) = place.get_mut(stretch.speaker) else {
-            continue;
-        };
-        let at = *slot.get_or_insert_with(|| {
-            let name = names.get(stretch.speaker).cloned().flatten();
-            let label = name.unwrap_or_else(|| {
-                // A known speaker may have such a name.
-                let mut numbered =
-                    (unnamed..).map(|number| (number, format!("SPEAKER_{number:02}")));
-                let (number, label) = numbered.find(|(_, l)| !taken(l)).unwrap_or_default();
-                unnamed = number + 1;
-                label
-            });
-            let embedding = centres.get(stretch.speaker).cloned().unwrap_or_default();
-            out.speakers.push(Speaker {
-                label,
-                embedding,
-                speech_secs: 0.0,
-            });
-            out.speakers.len() - 1
-        });
-        let secs = |samples: u64| samples as f64 / f64::from(SAMPLE_RATE);
-        let (start, end) = (secs(stretch.start_samples), secs(stretch.end_samples));
-        if let Some(speaker) = out.speakers.get_mut(at) {
-            speaker.speech_secs += end - start;
-            let speaker = speaker.label.clone();
-            out.turns.push(Turn {
-                speaker,
-                start,
-                end,
-            });
-        }
-    }
-    out
 }

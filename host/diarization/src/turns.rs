@@ -40,6 +40,20 @@ pub(crate) fn stretches(
     frames.finish(clip_samples)
 }
 
+/// The stretches of one speaker who speaks in these frames, in order.
+pub(crate) fn stretches_of(
+    speaker: usize,
+    frames: &[u64],
+    clip_samples: u64,
+    tuning: &Tuning,
+) -> Vec<Stretch> {
+    let mut runs = Runs::new(speaker + 1, tuning);
+    for &frame in frames {
+        runs.speak(speaker, frame);
+    }
+    runs.finish(clip_samples)
+}
+
 /// Sums over windows, for the frames of one window's length.
 struct Sums {
     speakers: usize,

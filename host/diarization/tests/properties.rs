@@ -109,6 +109,17 @@ fn scripts(speakers: usize) -> impl Strategy<Value = Script> {
     })
 }
 
+fn known(name: &str, speaker: usize) -> KnownSpeaker {
+    KnownSpeaker {
+        name: name.to_owned(),
+        embedding: voice(speaker, 0),
+    }
+}
+
+fn labels(found: &Diarized) -> Vec<&str> {
+    found.speakers.iter().map(|s| s.label.as_str()).collect()
+}
+
 fn speakers_of(script: &Script) -> usize {
     let mut all: Vec<_> = script.iter().flatten().collect();
     all.sort_unstable();
@@ -123,12 +134,14 @@ proptest! {
     fn neither_the_numbers_of_strangers_nor_the_order_of_answers_matters(
         script in scripts(4), turns in proptest::collection::vec(0_usize..3, 1..9),
     ) {
-        let options = DiarizeOptions::default();
-        let plain = run(&script, &[0], false, &options).unwrap();
-        let shuffled = run(&script, &turns, true, &options).unwrap();
-        prop_assert_eq!(&plain.turns, &shuffled.turns);
-        let again = run(&script, &[0], false, &options).unwrap();
-        prop_assert_eq!(plain, again);
+        for known in [Vec::new(), vec![known("Ada", 1), known("Bob", 6)]] {
+            let options = DiarizeOptions { known, ..DiarizeOptions::default() };
+            let plain = run(&script, &[0], false, &options).unwrap();
+            let shuffled = run(&script, &turns, true, &options).unwrap();
+            prop_assert_eq!(&plain.turns, &shuffled.turns);
+            let again = run(&script, &[0], false, &options).unwrap();
+            prop_assert_eq!(plain, again);
+        }
     }
 
     // Here and below of three: of four within ten seconds the segmentation sees three, and the
@@ -228,18 +241,118 @@ fn speech_of_two_at_once_is_two_turns() {
 #[test]
 fn known_voices_keep_their_names_and_others_are_counted() {
     let script: Script = [say(2, 6), say(0, 6), say(1, 6)].concat();
-    let known = |name: &str, speaker| KnownSpeaker {
-        name: name.to_owned(),
-        embedding: voice(speaker, 0),
-    };
     let known = vec![known("Ada", 0), known("SPEAKER_00", 5)];
     let options = DiarizeOptions {
         known,
         ..DiarizeOptions::default()
     };
     let found = run(&script, &[0], false, &options).unwrap();
-    let labels: Vec<_> = found.speakers.iter().map(|s| s.label.as_str()).collect();
-    assert_eq!(labels, ["SPEAKER_00", "Ada", "SPEAKER_01"]);
+    assert_eq!(labels(&found), ["SPEAKER_00", "Ada", "SPEAKER_01"]);
+}
+
+#[test]
+fn a_known_voice_that_says_too_little_for_a_cluster_keeps_its_phrase() {
+    let script: Script = [say(0, 12), say(2, 1), say(1, 12)].concat();
+    let run = |known| {
+        let mut options = DiarizeOptions {
+            known,
+            ..DiarizeOptions::default()
+        };
+        options.tuning.min_voice_secs = 2.0;
+        options.tuning.third_speaker_share = 2.0;
+        run(&script, &[0, 1], false, &options).unwrap()
+    };
+    assert_eq!(run(Vec::new()).speakers.len(), 2);
+    // Bob is silent, and nobody else speaks for him.
+    let found = run(vec![known("Ada", 2), known("Bob", 5)]);
+    assert_eq!(labels(&found), ["SPEAKER_00", "Ada", "SPEAKER_01"]);
+    let ada = found
+        .turns
+        .iter()
+        .find(|turn| turn.speaker == "Ada")
+        .unwrap();
+    assert!(
+        (ada.start - 12.0).abs() < 0.1 && (ada.end - 13.0).abs() < 0.1,
+        "{ada:?}"
+    );
+}
+
+#[test]
+fn two_known_voices_that_are_alike_are_two() {
+    // Cosine 0.55: without names, one speaker.
+    let near = |one: f32, two: f32| [one, two, 0.0, 0.0].to_vec();
+    let voices = [near(1.0, 0.3), near(0.3, 1.0)];
+    let script: Script = [say(0, 6), say(1, 6)].concat();
+    let run = |known| {
+        let mut diarization = Diarization::new(script.len() as u64 * SAMPLES_PER_SEC);
+        for (window, span) in diarization.windows().into_iter().enumerate() {
+            let first = span.start / FRAME_STEP_SAMPLES;
+            let names = strangers(&script, first, 0);
+            let logs = log_probabilities(&script, first, 0);
+            diarization.segmented(window, &logs).unwrap();
+            for job in diarization.voices(window) {
+                let voice = &voices[names[job.local]];
+                diarization.embedded(&job, voice).unwrap();
+            }
+        }
+        let mut options = DiarizeOptions {
+            known,
+            ..DiarizeOptions::default()
+        };
+        options.tuning.same_window_penalty = 0.0;
+        diarization.finish(&options, &CancelFlag::new()).unwrap()
+    };
+    assert_eq!(run(Vec::new()).speakers.len(), 1);
+    let named = |name: &str, voice: &[f32]| KnownSpeaker {
+        name: name.to_owned(),
+        embedding: voice.to_vec(),
+    };
+    let found = run(vec![named("Ada", &voices[0]), named("Bob", &voices[1])]);
+    assert_eq!(labels(&found), ["Ada", "Bob"]);
+}
+
+/// Two who speak, and in seconds 6 to 10, while both do, a third of that probability.
+fn murmur(probability: f32, options: &DiarizeOptions) -> Diarized {
+    let script: Script = [say(0, 6), vec![vec![0, 1]; 4], say(1, 6)].concat();
+    let mut diarization = Diarization::new(script.len() as u64 * SAMPLES_PER_SEC);
+    for (window, span) in diarization.windows().into_iter().enumerate() {
+        let first = span.start / FRAME_STEP_SAMPLES;
+        let mut logs = log_probabilities(&script, first, 0);
+        for (frame, classes) in logs.chunks_exact_mut(SEGMENT_CLASSES).enumerate() {
+            if at(&script, first + frame as u64).len() == 2 {
+                classes[4] = (1.0 - probability).ln();
+                classes[5] = (probability / 2.0).ln();
+                classes[6] = (probability / 2.0).ln();
+            }
+        }
+        diarization.segmented(window, &logs).unwrap();
+        let names = strangers(&script, first, 0);
+        for job in diarization.voices(window) {
+            diarization
+                .embedded(&job, &voice(names[job.local], window))
+                .unwrap();
+        }
+    }
+    diarization.finish(options, &CancelFlag::new()).unwrap()
+}
+
+#[test]
+fn a_third_who_is_heard_only_beside_two_is_a_speaker() {
+    let options = DiarizeOptions::default();
+    let found = murmur(0.4, &options);
+    assert_eq!(labels(&found), ["SPEAKER_00", "SPEAKER_01", "SPEAKER_02"]);
+    let third = found.turns.iter().find(|t| t.speaker == "SPEAKER_02");
+    let third = third.unwrap();
+    assert!(
+        (third.start - 6.0).abs() < 0.1 && (third.end - 10.0).abs() < 0.1,
+        "{third:?}"
+    );
+    assert_eq!(murmur(0.05, &options).speakers.len(), 2);
+    let two = DiarizeOptions {
+        max_speakers: Some(2),
+        ..DiarizeOptions::default()
+    };
+    assert_eq!(murmur(0.4, &two).speakers.len(), 2);
 }
 
 #[test]
