@@ -25,7 +25,7 @@ struct Known {
 }
 
 /// Known speakers of one request, and bytes of a name: what the host takes.
-pub const MAX_KNOWN: usize = 16;
+const MAX_KNOWN: usize = 16;
 pub const MAX_NAME_BYTES: u32 = 256;
 
 impl Known {
