@@ -2,9 +2,9 @@
 //!
 //! Whisper takes both as text that was said before. Keywords come first, as a list, so that the
 //! prompt still decides how the text goes on; they have a share of the window of their own, because a
-//! long prompt would else push them out. Of four names in LibriSpeech that `tiny.en` and `base`
-//! misspell, a list of five keywords has two spelled right by both; without the word before the list
-//! `tiny.en` has one. No keyword that nobody says came into the text.
+//! long prompt would else push them out. Of four names in LibriSpeech that `tiny.en` misspells,
+//! a list of five keywords has two spelled right; without the word before the list, one. `base` spelled
+//! the one that was tried with it. No keyword that nobody says came into the text.
 
 use auricle_speech::DecodeOptions;
 use whisper_rs::WhisperContext;

