@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use super::desk::{Desk, data_dir, desk, error, retry_after};
 use crate::guests::{Tenants, get, send, wasm};
+use crate::support::upload::client;
 use crate::support::{Answer, Upload};
 
 fn number(answer: &Answer, header: &str) -> u32 {
