@@ -124,6 +124,7 @@ fn plain_linker(engine: &Engine) -> wasmtime::Result<Linker<BareState>> {
     auricle::audio::types::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     auricle::audio::clips::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     types::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    auricle::pipeline::chunking::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     // There is no device on either side: the chunker is told so and cuts by energy.
     let mut voices = linker.instance("auricle:speech/voice-activity@0.1.0")?;
     voices.func_new("probabilities", |mut store, _, params, results| {

@@ -37,6 +37,7 @@ pub(crate) fn segments(count: u32) -> Vec<Segment> {
                     .collect::<Vec<_>>()
                     .join(" "),
                 tokens: (0..WORDS).collect(),
+                logprobs: Vec::new(),
                 temperature: 0.0,
                 avg_logprob: -0.3,
                 compression_ratio: 1.5,

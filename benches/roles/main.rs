@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use auricle_benches::{FirstParty, scope};
-use auricle_capability::{Events, RequestBody, RequestScope, Services, SpeechError, Voices};
+use auricle_capability::{
+    Events, RequestBody, RequestScope, ServedModel, Services, SpeechError, Voices,
+};
 use auricle_speech::{Clip, LanguageScore, SpeakerOptions, TranscribeOptions, Turn, VoiceStream};
 use criterion::{BenchmarkId, Criterion};
 use futures::future::BoxFuture;
@@ -167,6 +169,14 @@ impl Services for NoServices {
         _: Option<String>,
     ) -> BoxFuture<'static, Result<Vec<LanguageScore>, SpeechError>> {
         Box::pin(async { Err(SpeechError::Internal) })
+    }
+
+    fn models(&self) -> BoxFuture<'static, Vec<ServedModel>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn model(&self, _: String) -> BoxFuture<'static, Option<ServedModel>> {
+        Box::pin(async { None })
     }
 
     fn decode_limits(&self) -> auricle_audio::DecodeLimits {

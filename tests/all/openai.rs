@@ -1,5 +1,14 @@
 //! OpenAI's transcription API, field by field.
 
+/// What guides recognition: languages, keywords, chunking, and how sure it was.
+mod guided;
+/// Speakers whose voices are sent with the request.
+mod known;
+/// Which models there are, other names of theirs, models that come and go.
+mod models;
+/// One test for every defect that other servers were found to have.
+mod peers;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};

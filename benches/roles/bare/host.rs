@@ -10,6 +10,7 @@ use super::bindings::assigner::auricle::speech::types as wit;
 use super::bindings::imports::auricle;
 use auricle::audio::clips::{ClipError, Host, HostClip};
 use auricle::audio::types::Span;
+use auricle::pipeline::chunking::VoiceOptions;
 use auricle::runtime::log::Level;
 
 /// The data of a store.
@@ -75,6 +76,12 @@ impl auricle::runtime::log::Host for BareState {
 
 impl auricle::runtime::configuration::Host for BareState {
     fn get(&mut self, _: String) -> wasmtime::Result<Option<String>> {
+        Ok(None)
+    }
+}
+
+impl auricle::pipeline::chunking::Host for BareState {
+    fn requested(&mut self) -> wasmtime::Result<Option<VoiceOptions>> {
         Ok(None)
     }
 }
@@ -152,6 +159,7 @@ fn segment_to_wit(segment: Segment) -> wit::Segment {
         end: segment.end,
         text: segment.text,
         tokens: segment.tokens,
+        logprobs: Vec::new(),
         temperature: segment.temperature,
         avg_logprob: segment.avg_logprob,
         compression_ratio: segment.compression_ratio,

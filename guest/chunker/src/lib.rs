@@ -18,6 +18,9 @@
 //!   costs where there is no pause (20), and from which pause on it costs nothing (0.6).
 //! - `search-secs`: without voice activity, how far before `max-secs` the pause may lie, 0 to 30,
 //!   default 10; at most half of `max-secs` counts.
+//!
+//! A request may set the threshold, what is kept before speech, and which silence ends a span, for
+//! itself.
 
 mod cut;
 mod pack;

@@ -19,8 +19,10 @@ pub struct Packing {
     pub rule: Rule,
     /// Longest window; at least 1.
     pub max: usize,
-    /// Kept before and after speech.
-    pub pad: usize,
+    /// Kept before speech.
+    pub pad_before: usize,
+    /// Kept after speech.
+    pub pad_after: usize,
     /// A longer silence belongs to no window.
     pub max_silence: usize,
     /// What a window costs beside its length.
@@ -86,12 +88,12 @@ pub fn windows(probabilities: &[f32], levels: &[f32], packing: &Packing) -> Vec<
         // languages are told apart by the first second.
         let start = match before == 0 && first.start <= packing.max_silence {
             true => 0,
-            false => first.start.saturating_sub(packing.pad).max(before),
+            false => first.start.saturating_sub(packing.pad_before).max(before),
         };
         let tail = probabilities.len().saturating_sub(group_end);
         let end = match after.is_empty() && tail <= packing.max_silence {
             true => probabilities.len(),
-            false => (group_end + packing.pad).min(room),
+            false => (group_end + packing.pad_after).min(room),
         };
         cut(start..end, &sound, packing, &mut windows);
         before = end;
@@ -265,8 +267,8 @@ fn filled(places: &[Place], packing: &Packing) -> Vec<Place> {
 fn in_pause(pause: Range<usize>, sound: &Sound<'_>, packing: &Packing) -> Place {
     let middle = usize::midpoint(pause.start, pause.end);
     let short = 1.0 - (pause.len() as f32 / packing.good_pause.max(1) as f32).min(1.0);
-    let end = (pause.start + packing.pad).min(middle);
-    let start = pause.end.saturating_sub(packing.pad).max(middle);
+    let end = (pause.start + packing.pad_after).min(middle);
+    let start = pause.end.saturating_sub(packing.pad_before).max(middle);
     let silence = sound.is_silence(end..start, packing);
     Place {
         end: if silence { end } else { middle },

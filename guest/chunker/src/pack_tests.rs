@@ -15,7 +15,8 @@ fn packing() -> Packing {
             min_silence: 3,
         },
         max: 937,
-        pad: 9,
+        pad_before: 9,
+        pad_after: 9,
         max_silence: 62,
         window_price: 94.0,
         cut_price: 625.0,
@@ -168,7 +169,7 @@ proptest! {
         window_price in 0.0..300.0_f32,
         cut_price in 0.0..3000.0_f32,
     ) {
-        let packing = Packing { max, pad, max_silence, window_price, cut_price, ..packing() };
+        let packing = Packing { max, pad_before: pad, pad_after: pad / 2, max_silence, window_price, cut_price, ..packing() };
         let (probabilities, levels) = sound(&stretches);
         let windows = windows(&probabilities, &levels, &packing);
         let mut last = 0;

@@ -12,13 +12,15 @@ use std::collections::BTreeSet;
 
 use std::time::Duration;
 
-use auricle_guest::speech::{DropReason, DroppedSegment, Segment, Task};
+use auricle_guest::speech::{DropReason, DroppedSegment, Model, Segment, Task};
 use auricle_guest::transcriber::{Collected, Summary};
 use serde_json::{Map, Value, json};
 
 use crate::form::{MAX_KNOWN, MAX_NAME_BYTES};
-use crate::openai::asked::{Asked as OpenAi, FIELDS};
+use crate::openai::asked::{Asked as OpenAi, FIELDS, MAX_KEYWORD_CHARS};
+use crate::openai::chunking::{MAX_PREFIX_MS, MAX_SILENCE_MS};
 use crate::openai::form::Fields;
+use crate::openai::references;
 use crate::options::{Asked, NAMES};
 use crate::render::{LiveBody, Shown, TranscriptBody};
 
@@ -80,8 +82,15 @@ fn asked(path: &str, fields: &[(&str, &str)]) -> Result<String, String> {
     let asked = OpenAi::read(&all, task).map_err(told)?;
     let shown = (asked.format, asked.words, asked.segments, asked.streams);
     let subtitles = &asked.subtitles;
-    let options = asked.options().map_err(told)?;
-    Ok(format!("{options:?} {shown:?} {subtitles:?}"))
+    let model = Model {
+        name: asked.model.clone(),
+        installed: 0,
+        alias_of: None,
+        diarizes: false,
+    };
+    let options = asked.options(&model).map_err(told)?;
+    let logprobs = asked.logprobs;
+    Ok(format!("{options:?} {shown:?} {subtitles:?} {logprobs}"))
 }
 
 fn written(value: &Value) -> String {
@@ -121,7 +130,16 @@ fn examples(schema: &Value) -> (Vec<String>, Vec<String>) {
 fn each_form_is_documented_with_the_fields_that_are_read_and_no_others() {
     for path in FORMS {
         let table: &[&str] = if path == TRANSCRIBE { &NAMES } else { &FIELDS };
-        let read: BTreeSet<&str> = table.iter().chain(&PARTS).copied().collect();
+        let mut read: BTreeSet<&str> = table.iter().chain(&PARTS).copied().collect();
+        match path {
+            TRANSCRIPTIONS => read.extend(["chunking_strategy"]),
+            TRANSLATIONS => {
+                read.extend(["chunking_strategy"]);
+                // Read to be refused.
+                read.remove("include");
+            }
+            _ => {}
+        }
         let fields = documented(path);
         let named: BTreeSet<&str> = fields.keys().map(String::as_str).collect();
         assert_eq!(named, read, "{path}");
@@ -176,12 +194,23 @@ fn documented_lengths_are_those_that_are_enforced() {
                 assert_eq!(length, u64::from(Asked::max_bytes(&name)), "{name}");
             }
             if schema["maxItems"].is_u64() {
-                assert_eq!(schema["maxItems"], MAX_KNOWN, "{name}");
+                let known = if path == TRANSCRIBE {
+                    MAX_KNOWN
+                } else {
+                    references::MAX_KNOWN
+                };
+                assert_eq!(schema["maxItems"], known, "{name}");
             }
         }
         let names = &documented(path)["known_speaker_names"];
         assert_eq!(names["items"]["maxLength"], MAX_NAME_BYTES);
     }
+    let schemas = document()["components"]["schemas"].clone();
+    let keyword = &schemas["Keywords"]["items"];
+    assert_eq!(keyword["maxLength"], MAX_KEYWORD_CHARS);
+    let vad = &schemas["ServerVad"]["properties"];
+    assert_eq!(vad["prefix_padding_ms"]["maximum"], MAX_PREFIX_MS);
+    assert_eq!(vad["silence_duration_ms"]["maximum"], MAX_SILENCE_MS);
 }
 
 fn names(object: &Value) -> BTreeSet<&str> {
@@ -202,6 +231,7 @@ fn what_is_rarely_answered_has_the_documented_fields() {
         end: 1.0,
         text: "Thank you.".to_owned(),
         tokens: vec![1],
+        logprobs: Vec::new(),
         temperature: 0.0,
         avg_logprob: -0.7,
         compression_ratio: 0.6,

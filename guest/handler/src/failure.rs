@@ -161,10 +161,8 @@ impl From<FormError> for Failure {
 impl From<DecodeError> for Failure {
     fn from(error: DecodeError) -> Self {
         match error {
-            DecodeError::Empty => Self::new(400, "the file is empty").about("file"),
-            DecodeError::Unsupported(text) | DecodeError::Undecodable(text) => {
-                Self::new(422, text).about("file")
-            }
+            DecodeError::Empty => Self::new(400, "the file is empty"),
+            DecodeError::Unsupported(text) | DecodeError::Undecodable(text) => Self::new(422, text),
             DecodeError::TooLong(secs) => Self::new(
                 413,
                 format!("the audio is longer than {secs} s: send it in parts"),

@@ -8,6 +8,7 @@
 //! | `POST /transcribe` | transcript as JSON (`transcribe`) |
 //! | `POST /detect-language` | the likeliest languages (`detect`) |
 //! | `POST /v1/audio/transcriptions`, `/v1/audio/translations` | as OpenAI answers (`openai`) |
+//! | `GET /v1/models`, `GET /v1/models/{id}` | what may be named as `model` (`openai`) |
 //! | `WS /ws/transcribe` | text of live audio, piece by piece (`live`) |
 //!
 //! Health, pages and CORS are the gateway's. `web/openapi.json` documents these routes; the tests of

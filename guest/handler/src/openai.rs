@@ -1,13 +1,16 @@
-//! OpenAI's transcription API: `/v1/audio/transcriptions` and `/v1/audio/translations`.
+//! OpenAI's transcription API: `/v1/audio/transcriptions`, `/v1/audio/translations`, `/v1/models`.
 //!
 //! Errors have OpenAI's shape, whatever fails.
 
 pub mod asked;
+pub mod chunking;
 pub mod form;
+mod models;
+pub mod references;
 pub mod reply;
 mod stream;
 
-use auricle_guest::http::{Method, Request, Response};
+use auricle_guest::http::{Method, Query, Request, Response};
 use auricle_guest::speech::Task;
 use auricle_guest::transcriber;
 
@@ -37,28 +40,57 @@ pub fn answer(request: &Request) -> Answer {
 }
 
 fn dispatch(request: &Request) -> Result<Answer, Failure> {
-    let task = task_of(request.path(), matches!(request.method(), Method::Post))?;
-    let sent = form::read(request, task)?;
-    transcribe(sent)
+    match route(request.path(), request.method())? {
+        Route::Audio(task) => transcribe(form::read(request, task)?),
+        Route::Models => Ok(Answer::Whole(models::list())),
+        Route::Model(name) => models::one(&name).map(Answer::Whole),
+    }
 }
 
-fn task_of(path: &str, is_post: bool) -> Result<Task, Failure> {
-    let task = match path.strip_suffix('/').unwrap_or(path) {
-        "/v1/audio/transcriptions" => Task::Transcribe,
-        "/v1/audio/translations" => Task::Translate,
-        _ => return Err(Failure::new(404, "Invalid URL: nothing answers this path")),
+#[derive(Debug)]
+enum Route {
+    /// A file to transcribe or translate.
+    Audio(Task),
+    /// The list of models.
+    Models,
+    /// The model of this name.
+    Model(String),
+}
+
+fn route(path: &str, method: &Method) -> Result<Route, Failure> {
+    let bare = path.strip_suffix('/').unwrap_or(path);
+    let route = match bare {
+        "/v1/audio/transcriptions" => Route::Audio(Task::Transcribe),
+        "/v1/audio/translations" => Route::Audio(Task::Translate),
+        "/v1/models" => Route::Models,
+        _ => match bare.strip_prefix("/v1/models/") {
+            // A name may have slashes of its own.
+            Some(name) => Route::Model(Query::decoded(name)),
+            None => return Err(Failure::new(404, "Invalid URL: nothing answers this path")),
+        },
     };
-    if is_post {
-        return Ok(task);
+    let (allowed, fits) = match route {
+        Route::Audio(_) => ("POST", matches!(method, Method::Post)),
+        Route::Models | Route::Model(_) => ("GET", matches!(method, Method::Get | Method::Head)),
+    };
+    if fits {
+        return Ok(route);
     }
-    Err(Failure::new(405, "Not allowed: send a POST request")
-        .coded("method_not_allowed")
-        .allow("POST"))
+    Err(
+        Failure::new(405, format!("Not allowed: send a {allowed} request"))
+            .coded("method_not_allowed")
+            .allow(allowed),
+    )
 }
 
 fn transcribe(sent: Sent) -> Result<Answer, Failure> {
-    let Sent { clip, asked, known } = sent;
-    let mut options = asked.options()?;
+    let Sent {
+        clip,
+        asked,
+        model,
+        known,
+    } = sent;
+    let mut options = asked.options(&model)?;
     let names = known.iter().map(|speaker| speaker.name.clone()).collect();
     if let Some(speakers) = &mut options.diarize {
         speakers.known = known;
@@ -82,11 +114,18 @@ mod tests {
 
     #[test]
     fn other_paths_are_404_and_other_methods_405() {
-        let status = |path, is_post| task_of(path, is_post).map_err(|f| f.status()).map(drop);
-        assert_eq!(status("/v1/audio/transcriptions", true), Ok(()));
-        assert_eq!(status("/v1/audio/translations/", true), Ok(()));
-        assert_eq!(status("/v1/audio/transcriptions", false), Err(405));
-        assert_eq!(status("/v1/audio/speech", true), Err(404));
+        let (get, post) = (Method::Get, Method::Post);
+        let status = |path, method| route(path, method).map_err(|f| f.status()).map(drop);
+        assert_eq!(status("/v1/audio/transcriptions", &post), Ok(()));
+        assert_eq!(status("/v1/audio/translations/", &post), Ok(()));
+        assert_eq!(status("/v1/audio/transcriptions", &get), Err(405));
+        assert_eq!(status("/v1/audio/speech", &post), Err(404));
+        assert_eq!(status("/v1/models", &get), Ok(()));
+        assert_eq!(status("/v1/models", &post), Err(405));
+        assert!(matches!(
+            route("/v1/models/org%2Fmy%20own/", &get),
+            Ok(Route::Model(name)) if name == "org/my own"
+        ));
         assert!(owns("/v1/x") && !owns("/v1x") && !owns("/transcribe"));
     }
 }

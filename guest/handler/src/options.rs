@@ -92,12 +92,16 @@ impl Asked {
         Ok(Options {
             model: self.model(),
             language: self.language(knows_language)?,
+            languages: Vec::new(),
             task: self.task()?,
             prompt: self.get("prompt").map(str::to_owned),
+            keywords: Vec::new(),
             temperature: self.number("temperature", 0.0, 0.0..=1.0)?,
             beam_size: self.number("beam_size", 1, 1..=8)?,
             // Subtitles are cut between words.
             word_timestamps: self.words()? || self.subtitles()?,
+            logprobs: false,
+            chunking: None,
             diarize: self.speakers()?,
         })
     }

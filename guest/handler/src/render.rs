@@ -210,6 +210,7 @@ mod tests {
             end: 1.199_999_9,
             text: "Hello \"you\".".to_owned(),
             tokens: vec![1],
+            logprobs: Vec::new(),
             temperature: 0.0,
             avg_logprob: -0.2,
             compression_ratio: 1.0,

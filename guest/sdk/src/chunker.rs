@@ -1,8 +1,8 @@
 //! Role `chunker`: cuts a clip into the spans that the model will see.
 //!
 //! Implement [`Chunker`] and name the type in [`export!`]. A chunker sees the clip, where
-//! somebody speaks in it ([`voice`](crate::voice)), its configuration and the log; it has no network,
-//! clock or files.
+//! somebody speaks in it ([`voice`](crate::voice)), how the client wants it cut ([`requested`]), its
+//! configuration and the log; it has no network, clock or files.
 
 #![allow(
     missing_docs,
@@ -11,8 +11,10 @@
     reason = "generated code; the documentation is in the WIT files"
 )]
 
+pub use self::auricle::pipeline::chunking::requested;
 pub use self::exports::auricle::pipeline::chunker::{ChunkError, Guest as Chunker};
 pub use crate::audio::{Clip, ClipError, SAMPLE_RATE, Span};
+pub use crate::speech::VoiceOptions;
 
 wit_bindgen::generate!({
     path: [
@@ -37,6 +39,7 @@ wit_bindgen::generate!({
         "auricle:audio/clips@0.1.0": crate::bindings::auricle::audio::clips,
         "auricle:speech/types@0.1.0": crate::bindings::auricle::speech::types,
         "auricle:speech/voice-activity@0.1.0": crate::bindings::auricle::speech::voice_activity,
+        "auricle:pipeline/chunking@0.1.0": generate,
         "auricle:pipeline/chunker@0.1.0": generate,
     },
     pub_export_macro: true,

@@ -1,6 +1,9 @@
 //! What recognition takes and yields.
 
-pub use crate::bindings::auricle::speech::recognition::{detect_language, knows_language};
+pub use crate::bindings::auricle::speech::recognition::{
+    Model, detect_language, find_model, knows_language, list_models,
+};
 pub use crate::bindings::auricle::speech::types::{
-    DropReason, DroppedSegment, LanguageScore, Segment, SpeechError, Task, Turn, Word,
+    DropReason, DroppedSegment, LanguageScore, Segment, SpeechError, Task, TokenLogprob, Turn,
+    VoiceOptions, Word,
 };

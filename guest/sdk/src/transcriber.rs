@@ -11,11 +11,15 @@ impl Default for Options {
         Self {
             model: None,
             language: None,
+            languages: Vec::new(),
             task: Task::Transcribe,
             prompt: None,
+            keywords: Vec::new(),
             temperature: 0.0,
             beam_size: 1,
             word_timestamps: false,
+            logprobs: false,
+            chunking: None,
             diarize: None,
         }
     }

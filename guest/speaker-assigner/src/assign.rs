@@ -157,6 +157,7 @@ mod tests {
             end,
             text: "w".to_owned(),
             tokens: Vec::new(),
+            logprobs: Vec::new(),
             temperature: 0.0,
             avg_logprob: -0.1,
             compression_ratio: 1.0,

@@ -118,6 +118,7 @@ fn parts(segment: &Segment, starts: &[usize], cuts: &[usize]) -> Vec<Segment> {
             },
             text: text.trim().to_owned(),
             tokens: Vec::new(),
+            logprobs: Vec::new(),
             speaker: words.first().and_then(|word| word.speaker.clone()),
             words,
             ..segment.clone()
@@ -152,6 +153,7 @@ mod tests {
             end: 0.3 * words.len() as f64,
             text: texts.join(glue),
             tokens: vec![1, 2],
+            logprobs: Vec::new(),
             temperature: 0.2,
             avg_logprob: -0.1,
             compression_ratio: 1.0,

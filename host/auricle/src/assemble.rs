@@ -1,5 +1,6 @@
 //! The server put together: the only wiring there is.
 
+mod catalog;
 mod graphs;
 mod nn;
 
@@ -17,7 +18,7 @@ use auricle_inference::{
     DeviceConfig, Lease, ModelSource, ModelSourceError, Registry, RegistryConfig, Scheduler,
 };
 use auricle_models::{ModelsError, Store};
-use auricle_pipeline::{Deployments, Pipeline, PipelineParts, TenantDeployments};
+use auricle_pipeline::{Deployments, ModelNames, Pipeline, PipelineParts, TenantDeployments};
 use auricle_runtime::deployment::RevisionParts;
 use auricle_runtime::{Deployment, InstanceLimits, Runtime, RuntimeError};
 use auricle_speech::{ModelFiles, TenantId};
@@ -53,7 +54,7 @@ impl Node {
             }),
             Arc::new(WhisperLoader),
             RegistryConfig {
-                idle: Some(Duration::from_secs(models.idle_unload_secs)),
+                idle: models.idle_unload.idle(),
                 memory_budget_bytes: Some(models.memory_mb.saturating_mul(1 << 20)),
             },
         ));
@@ -72,6 +73,11 @@ impl Node {
         });
         nn::check(config, &store)?;
         let deployments = Arc::new(components.deployments(config)?);
+        let names = ModelNames {
+            default: config.default_model.clone(),
+            aliases: models.aliases()?,
+            catalog: Arc::new(catalog::StoreCatalog::of(&store)),
+        };
         let graphs = graphs::parts(config, &store);
         let granted = nn::graphs(graphs.as_ref(), &registry, &scheduler);
         let pipeline = Pipeline::new(PipelineParts {
@@ -80,7 +86,7 @@ impl Node {
             registry: Arc::clone(&registry),
             scheduler: Arc::clone(&scheduler),
             graphs,
-            default_model: config.default_model.clone(),
+            names,
             decode_limits: config.file.audio.decode_limits(),
         });
         Ok(Self {
@@ -115,6 +121,7 @@ impl Server {
         };
         let model = config.default_model;
         let lease = node.registry.lease(&model, false).await?;
+        lease.pin();
         let bound = Gateway::bind(config.file.server, credentials).await?;
         Ok(Self {
             node,

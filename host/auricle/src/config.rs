@@ -3,6 +3,8 @@
 //! A key that is not known is an error: a typing mistake must not be a limit that is not there.
 //! Flags win over variables, those over the file, the file over the defaults.
 
+mod models;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +19,8 @@ use etcetera::BaseStrategy;
 use serde::Deserialize;
 
 use crate::args::{Common, ServeArgs};
+
+pub use models::{GraphConfig, IdleUnload, ModelsConfig};
 
 /// The model of requests that name none, when nobody says otherwise.
 pub const DEFAULT_MODEL: &str = "base";
@@ -41,65 +45,6 @@ pub struct FileConfig {
     pub limits: RoleLimits,
     /// Components of tenants, by the tenant's name.
     pub tenants: BTreeMap<String, TenantConfig>,
-}
-
-/// Models and the device.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ModelsConfig {
-    /// Directory of installed models.
-    pub dir: Option<PathBuf>,
-    /// Model of requests that name none. Default `base`.
-    pub default: Option<String>,
-    /// Base URL of the model hub.
-    pub hub_url: Option<String>,
-    /// Threads that compute. Default: one per core.
-    pub workers: Option<usize>,
-    /// Threads that compute voice activity and the like. Default: one per core, at most 16.
-    pub graph_workers: Option<usize>,
-    /// ONNX Runtime's shared library, 1.24 or newer. Default: the one that `make setup` installs.
-    pub onnxruntime: Option<PathBuf>,
-    /// Seconds after which an unused model other than the default is unloaded. Default 300.
-    pub idle_unload_secs: u64,
-    /// Seconds after which an idle worker gives its working memory back. Default 10.
-    pub idle_state_secs: u64,
-    /// Megabytes of weights that may be loaded at once. Default 8,192.
-    pub memory_mb: u64,
-    /// Minutes of audio that may wait for the device, over all tenants. Default 240.
-    pub max_queued_minutes: u64,
-    /// Minutes of audio of one tenant that may wait for the device. Default 120.
-    pub max_tenant_queued_minutes: u64,
-    /// Graphs of the operator's own that components may be granted, by name.
-    pub graphs: BTreeMap<String, GraphConfig>,
-}
-
-/// A graph in a file.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GraphConfig {
-    /// The `.onnx` file; its weights are in it and not beside it.
-    pub path: PathBuf,
-    /// Hexadecimal SHA-256 of the file. Another file is refused when the graph is loaded.
-    pub sha256: String,
-}
-
-impl Default for ModelsConfig {
-    fn default() -> Self {
-        Self {
-            dir: None,
-            default: None,
-            hub_url: None,
-            workers: None,
-            graph_workers: None,
-            onnxruntime: None,
-            idle_unload_secs: 300,
-            idle_state_secs: 10,
-            memory_mb: 8_192,
-            max_queued_minutes: 240,
-            max_tenant_queued_minutes: 120,
-            graphs: BTreeMap::new(),
-        }
-    }
 }
 
 /// Bounds on audio.

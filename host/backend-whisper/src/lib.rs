@@ -10,6 +10,7 @@
 //! - `header`: the shape of a model, read before whisper.cpp sees the file.
 //! - `session`: the passes over one chunk.
 //! - `attempt`: one call of `whisper_full`.
+//! - `prompt`: what stands before the text.
 //! - `ladder`: which attempt to accept, Whisper's rules of temperature fallback.
 //! - `rest`: whether a window holds more than its first pass found.
 //! - `split`: the token stream cut into timed pieces.
@@ -35,6 +36,7 @@ mod ladder;
 mod loader;
 mod log;
 mod matmul;
+mod prompt;
 mod rest;
 mod session;
 mod split;

@@ -98,6 +98,7 @@ mod tests {
             end: 1.0,
             text: text.to_owned(),
             tokens: Vec::new(),
+            logprobs: Vec::new(),
             temperature: 0.0,
             avg_logprob: 0.0,
             compression_ratio: 1.0,

@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use auricle_speech::{
     CancelFlag, DecodeOptions, EngineError, EngineSession, Language, LanguageScore,
-    MAX_CHUNK_SAMPLES, SAMPLE_RATE, Segment, Task,
+    MAX_CHUNK_SAMPLES, SAMPLE_RATE, Segment, Task, TokenLogprob,
 };
 use whisper_rs::WhisperState;
 
 use crate::abort::{AbortSlot, with_slot};
-use crate::attempt::{self, Attempt, Failure, Request, TEMPERATURE_STEP};
+use crate::attempt::{self, Attempt, Failure, Request, TEMPERATURE_STEP, Token};
 use crate::ladder::{Verdict, choose, judge};
 use crate::loader::{FUSED_ATTENTION, Model};
-use crate::rest;
 use crate::split::{Marks, Piece, Split, split};
 use crate::text::{is_non_speech_tag, utf8_of};
 use crate::words::{self, TextToken, has_spaces};
+use crate::{prompt, rest};
 
 /// Shortest window given to whisper.cpp; shorter ones get silence behind them. It ignores
 /// windows under 0.1 s and warns under 1 s.
@@ -50,13 +50,6 @@ const SILENCE_POSITIONS: usize = 200;
 /// Positions are rounded up to this, which suits the matrix kernels. ggml's fused attention pads
 /// to 256 without masking what an earlier window left in the padding: there must be none.
 const POSITIONS_MULTIPLE: usize = if FUSED_ATTENTION { 256 } else { 64 };
-
-/// Longest prompt looked at, in bytes; its end counts. Whisper takes 223 tokens, seldom more than
-/// 4 bytes each. The bound is for whisper.cpp's tokenizer: `std::regex` recurses per character.
-const MAX_PROMPT_BYTES: usize = 2048;
-
-/// Prompt tokens used at most: half of the text window less the token that announces them.
-const MAX_PROMPT_TOKENS: usize = 223;
 
 /// One thread's working memory on a model.
 pub struct WhisperSession {
@@ -243,26 +236,8 @@ impl WhisperSession {
         Ok(Call {
             language,
             options,
-            prompt: self.prompt_tokens(options.prompt.as_deref().unwrap_or_default()),
+            prompt: prompt::tokens(&self.model.context, options),
         })
-    }
-
-    /// The last tokens of a prompt.
-    fn prompt_tokens(&self, prompt: &str) -> Vec<i32> {
-        let mut from = prompt.len().saturating_sub(MAX_PROMPT_BYTES);
-        while !prompt.is_char_boundary(from) {
-            from += 1;
-        }
-        let end = prompt.get(from..).unwrap_or_default().trim();
-        if end.is_empty() {
-            return Vec::new();
-        }
-        // A NUL would end the C string; a leading space is how words begin in the vocabulary.
-        let text = format!(" {}", end.replace('\0', " "));
-        let context = &self.model.context;
-        let mut tokens = context.tokenize(&text, text.len() + 1).unwrap_or_default();
-        tokens.retain(|&token| token < context.token_eot());
-        tokens.split_off(tokens.len().saturating_sub(MAX_PROMPT_TOKENS))
     }
 
     /// Decodes one window by Whisper's rules. `None` means that it holds no speech.
@@ -368,22 +343,24 @@ impl WhisperSession {
         let context = &self.model.context;
         let attempt = &decoded.attempt;
         let at = |cs: i64| (place.offset + cs as f64 / 100.0).min(place.limit);
-        let text_tokens: Vec<_> = attempt
-            .tokens
-            .get(piece.tokens.clone())
-            .unwrap_or_default()
-            .iter()
-            .filter(|token| token.id < context.token_eot())
-            .map(|token| {
-                let text = TextToken {
-                    bytes: context.token_to_bytes(token.id).unwrap_or_default(),
-                    probability: token.probability,
-                    end: (token.time_cs >= 0).then(|| at(token.time_cs)),
-                };
-                (token.id, text)
+        let all = attempt.tokens.get(piece.tokens.clone()).unwrap_or_default();
+        let own = || all.iter().filter(|token| token.id < context.token_eot());
+        let bytes_of = |token: &Token| context.token_to_bytes(token.id).unwrap_or_default();
+        let tokens: Vec<TextToken<'_>> = own()
+            .map(|token| TextToken {
+                bytes: bytes_of(token),
+                probability: token.probability,
+                end: (token.time_cs >= 0).then(|| at(token.time_cs)),
             })
             .collect();
-        let (ids, tokens): (Vec<i32>, Vec<TextToken<'_>>) = text_tokens.into_iter().unzip();
+        let logprob = |token: &Token| TokenLogprob {
+            token: bytes_of(token).to_vec(),
+            logprob: token.logprob.min(0.0),
+        };
+        let logprobs = match call.options.logprobs {
+            true => own().map(logprob).collect(),
+            false => Vec::new(),
+        };
         let bytes: Vec<u8> = tokens.iter().flat_map(|t| t.bytes).copied().collect();
         let (start, end) = (at(piece.start_cs), at(piece.end_cs));
         let mut timed = Vec::new();
@@ -397,7 +374,8 @@ impl WhisperSession {
             start,
             end,
             text: utf8_of(&bytes).trim().to_owned(),
-            tokens: ids.into_iter().map(i32::unsigned_abs).collect(),
+            tokens: own().map(|token| token.id.unsigned_abs()).collect(),
+            logprobs,
             temperature: attempt.temperature,
             avg_logprob: attempt.avg_logprob.min(0.0),
             compression_ratio: attempt.compression_ratio,

@@ -339,6 +339,7 @@ mod tests {
             end: 9.0,
             text: "And so my fellow".to_owned(),
             tokens: Vec::new(),
+            logprobs: Vec::new(),
             temperature: 0.0,
             avg_logprob: 0.0,
             compression_ratio: 1.0,

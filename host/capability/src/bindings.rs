@@ -31,6 +31,8 @@ pub mod imports {
         imports: {
             "auricle:audio/decoding.decode": async | trappable,
             "auricle:speech/recognition.detect-language": async | trappable,
+            "auricle:speech/recognition.list-models": async | trappable,
+            "auricle:speech/recognition.find-model": async | trappable,
             "auricle:speech/diarization.diarize": async | trappable,
             "auricle:speech/voice-activity.probabilities": async | trappable,
             "auricle:speech/voice-activity.[method]detector.push": async | trappable,

@@ -26,7 +26,7 @@ use crate::convert::{segment_from_wit, segment_to_wit, span_from_wit, turn_to_wi
 use crate::nn::NnGrant;
 use crate::nn::services::Graphs;
 use crate::roles::{AssignerComponent, ChunkerComponent, HandlerComponent};
-use crate::services::{RequestScope, Services, Socket, Voices};
+use crate::services::{Listening, RequestScope, Services, Socket};
 use crate::source::SourceFailure;
 use crate::state::{Grants, GuestState};
 use crate::websocket::HostSocket;
@@ -159,11 +159,11 @@ impl Guests {
         scope: &RequestScope,
         clip: &Clip,
     ) -> Result<Vec<Span>, GuestFailure> {
-        self.split_heard(revision, scope, None, clip).await
+        self.split_heard(revision, scope, Listening::default(), clip)
+            .await
     }
 
-    /// As [`Guests::split`], with voice activity for the chunker to ask; without it the answer is
-    /// that there is none.
+    /// As [`Guests::split`], with what the chunker may ask for.
     ///
     /// # Errors
     /// As [`Guests::split`].
@@ -171,10 +171,10 @@ impl Guests {
         &self,
         revision: &Revision<ChunkerComponent>,
         scope: &RequestScope,
-        voices: Option<Arc<dyn Voices>>,
+        listening: Listening,
         clip: &Clip,
     ) -> Result<Vec<Span>, GuestFailure> {
-        let grants = Grants::of_chunker(voices, clip.len_samples());
+        let grants = Grants::of_chunker(listening, clip.len_samples());
         let mut store = self.store("chunker", revision, scope, grants);
         let spans = run(&mut store, scope.deadline, async |store| {
             let handle = store.data_mut().table.push(clip.clone())?;
@@ -312,7 +312,9 @@ fn wasi_error(failure: SourceFailure) -> wasmtime_wasi_http::Error {
     match failure {
         SourceFailure::TooLarge => wasmtime_wasi_http::Error::HttpRequestBodySize(None),
         SourceFailure::TimedOut => wasmtime_wasi_http::Error::ConnectionReadTimeout,
-        SourceFailure::Disconnected => wasmtime_wasi_http::Error::ConnectionTerminated,
+        SourceFailure::Disconnected | SourceFailure::NotBase64 => {
+            wasmtime_wasi_http::Error::ConnectionTerminated
+        }
     }
 }
 

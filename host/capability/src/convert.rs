@@ -1,6 +1,11 @@
 //! Between the words of the WIT packages and those of the speech crate. One function a type.
 
-use auricle_speech::{DropReason, DroppedSegment, Language, Segment, Span, Task, Turn, Word};
+use std::time::Duration;
+
+use auricle_speech::{
+    DropReason, DroppedSegment, Language, Segment, Span, Task, TokenLogprob, Turn, VoiceOptions,
+    Word,
+};
 
 use crate::bindings::imports::auricle::audio::types::Span as WitSpan;
 use crate::bindings::imports::auricle::speech::types as wit;
@@ -13,6 +18,7 @@ pub(crate) fn segment_to_wit(segment: Segment) -> wit::Segment {
         end: segment.end,
         text: segment.text,
         tokens: segment.tokens,
+        logprobs: segment.logprobs.into_iter().map(token_to_wit).collect(),
         temperature: segment.temperature,
         avg_logprob: segment.avg_logprob,
         compression_ratio: segment.compression_ratio,
@@ -29,6 +35,7 @@ pub(crate) fn segment_from_wit(segment: wit::Segment) -> Segment {
         end: segment.end,
         text: segment.text,
         tokens: segment.tokens,
+        logprobs: segment.logprobs.into_iter().map(token_from_wit).collect(),
         temperature: segment.temperature,
         avg_logprob: segment.avg_logprob,
         compression_ratio: segment.compression_ratio,
@@ -47,6 +54,20 @@ pub(crate) fn dropped_to_wit(dropped: DroppedSegment) -> wit::DroppedSegment {
             DropReason::NoVoice => wit::DropReason::NoVoice,
         },
         score: dropped.score,
+    }
+}
+
+fn token_to_wit(token: TokenLogprob) -> wit::TokenLogprob {
+    wit::TokenLogprob {
+        token: token.token,
+        logprob: token.logprob,
+    }
+}
+
+fn token_from_wit(token: wit::TokenLogprob) -> TokenLogprob {
+    TokenLogprob {
+        token: token.token,
+        logprob: token.logprob,
     }
 }
 
@@ -76,6 +97,36 @@ pub(crate) fn turn_to_wit(turn: Turn) -> wit::Turn {
         start: turn.start,
         end: turn.end,
     }
+}
+
+pub(crate) fn voice_options_to_wit(options: VoiceOptions) -> wit::VoiceOptions {
+    let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    wit::VoiceOptions {
+        threshold: options.threshold,
+        prefix_padding_ms: options.prefix_padding.map(millis),
+        silence_duration_ms: options.silence_duration.map(millis),
+    }
+}
+
+pub(crate) fn voice_options_from_wit(
+    options: wit::VoiceOptions,
+) -> Result<VoiceOptions, SpeechError> {
+    let time = |millis: u32| Duration::from_millis(u64::from(millis));
+    let options = VoiceOptions {
+        threshold: options.threshold,
+        prefix_padding: options.prefix_padding_ms.map(time),
+        silence_duration: options.silence_duration_ms.map(time),
+    };
+    let wrong = if options.threshold.is_some_and(|t| !(0.0..=1.0).contains(&t)) {
+        "'threshold' must be from 0 to 1"
+    } else if options.prefix_padding > Some(VoiceOptions::MAX_PREFIX_PADDING) {
+        "'prefix_padding_ms' must be from 0 to 5000"
+    } else if options.silence_duration > Some(VoiceOptions::MAX_SILENCE_DURATION) {
+        "'silence_duration_ms' must be from 0 to 30000"
+    } else {
+        return Ok(options);
+    };
+    Err(SpeechError::InvalidOption(wrong.into()))
 }
 
 pub(crate) fn span_from_wit(span: WitSpan) -> Span {

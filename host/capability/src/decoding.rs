@@ -65,8 +65,13 @@ async fn decode(
         auricle_audio::decode(Box::new(reader), hint, &limits, &|| false)
     });
     let (pumped, decoded) = tokio::join!(pump, decoder);
-    if let Err(failure) = pumped {
-        return Err(DecodeError::Source(failure.into()));
+    match pumped {
+        Ok(()) => {}
+        Err(SourceFailure::NotBase64) => {
+            let text = "its base64 is broken: encode the whole file, and nothing else".to_owned();
+            return Err(DecodeError::Undecodable(text));
+        }
+        Err(failure) => return Err(DecodeError::Source(failure.into())),
     }
     match decoded {
         Ok(result) => result.map_err(DecodeError::from),
@@ -82,7 +87,7 @@ impl From<SourceFailure> for GuestSourceFailure {
         match failure {
             SourceFailure::TooLarge => Self::TooLarge,
             SourceFailure::TimedOut => Self::TimedOut,
-            SourceFailure::Disconnected => Self::Disconnected,
+            SourceFailure::Disconnected | SourceFailure::NotBase64 => Self::Disconnected,
         }
     }
 }

@@ -15,6 +15,7 @@
 
 mod bindings;
 pub mod call;
+mod chunking;
 mod clips;
 mod configuration;
 mod convert;
@@ -38,7 +39,7 @@ pub use call::{Assigner, Guests, RequestBody, ResponseBody, UpgradeRequest};
 pub use nn::services::{GraphError, GraphNames, Graphs, LoadedGraph};
 pub use roles::{AssignerComponent, ChunkerComponent, ComponentFile, HandlerComponent, Roles};
 pub use services::{
-    Event, Events, Message, RequestScope, Services, Socket, SocketError, SpeechError, Summary,
-    Voices,
+    Event, Events, Listening, Message, RequestScope, ServedModel, Services, Socket, SocketError,
+    SpeechError, Summary, Voices,
 };
 pub use source::SourceFailure;

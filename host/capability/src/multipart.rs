@@ -17,11 +17,12 @@ use wasmtime_wasi::p2::{DynInputStream, InputStream};
 use wasmtime_wasi_http::p2::body::HostIncomingBody;
 
 use crate::bindings::imports::auricle::http::multipart::{FormError, Host, HostForm, HostPart};
+use crate::source::base64::Base64Stream;
 use crate::source::{ChannelStream, SourceFailure, read_chunk};
 use crate::state::GuestState;
 
-/// Parts of one form.
-const MAX_PARTS: usize = 32;
+/// Parts of one form: a file, and arrays of some dozen values.
+const MAX_PARTS: usize = 64;
 
 /// Bytes of one part's headers.
 const MAX_HEADER_BYTES: usize = 8 << 10;
@@ -76,6 +77,15 @@ impl Host for GuestState {
         Ok(Ok(self
             .table
             .push(start_reading(Box::new(stream), boundary))?))
+    }
+
+    fn base64(
+        &mut self,
+        source: Resource<DynInputStream>,
+    ) -> wasmtime::Result<Resource<DynInputStream>> {
+        let source = self.table.delete(source)?;
+        let stream: DynInputStream = Box::new(Base64Stream::new(source));
+        Ok(self.table.push(stream)?)
     }
 }
 
@@ -293,7 +303,7 @@ impl From<SourceFailure> for FormError {
         match failure {
             SourceFailure::TooLarge => Self::TooLarge,
             SourceFailure::TimedOut => Self::TimedOut,
-            SourceFailure::Disconnected => Self::Disconnected,
+            SourceFailure::Disconnected | SourceFailure::NotBase64 => Self::Disconnected,
         }
     }
 }

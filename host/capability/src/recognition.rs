@@ -3,9 +3,10 @@
 use auricle_speech::{Clip, Language};
 use wasmtime::component::Resource;
 
-use crate::bindings::imports::auricle::speech::recognition::Host;
+use crate::bindings::imports::auricle::speech::recognition::{Host, Model};
 use crate::bindings::imports::auricle::speech::types;
 use crate::convert::error_to_wit;
+use crate::services::ServedModel;
 use crate::state::GuestState;
 
 impl types::Host for GuestState {}
@@ -30,7 +31,25 @@ impl Host for GuestState {
         }))
     }
 
+    async fn list_models(&mut self) -> wasmtime::Result<Vec<Model>> {
+        let models = self.services()?.models().await;
+        Ok(models.into_iter().map(model_to_wit).collect())
+    }
+
+    async fn find_model(&mut self, name: String) -> wasmtime::Result<Option<Model>> {
+        Ok(self.services()?.model(name).await.map(model_to_wit))
+    }
+
     fn knows_language(&mut self, code: String) -> wasmtime::Result<bool> {
         Ok(code.parse::<Language>().is_ok())
+    }
+}
+
+fn model_to_wit(model: ServedModel) -> Model {
+    Model {
+        name: model.name,
+        installed: model.installed_unix_secs,
+        alias_of: model.alias_of,
+        diarizes: model.diarizes,
     }
 }

@@ -126,6 +126,7 @@ impl Roles {
         link_handler(&mut handler).map_err(RuntimeError::Engine)?;
         link_common(&mut chunker)
             .and_then(|()| link_sound(&mut chunker))
+            .and_then(|()| link_chunking(&mut chunker))
             .map_err(RuntimeError::Engine)?;
         link_common(&mut assigner).map_err(RuntimeError::Engine)?;
         Ok(Self {
@@ -219,6 +220,11 @@ fn link_common(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
 fn link_sound(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     auricle::audio::clips::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     auricle::speech::voice_activity::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
+}
+
+/// What the client wants of a chunker.
+fn link_chunking(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    chunker::auricle::pipeline::chunking::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
 }
 
 fn link_handler(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use auricle_speech::{
     Clip, DroppedSegment, Language, LanguageScore, Segment, SpeakerOptions, TenantId,
-    TranscribeOptions, Turn, VoiceStream,
+    TranscribeOptions, Turn, VoiceOptions, VoiceStream,
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -48,6 +48,15 @@ pub trait Voices: Send + Sync + 'static {
     ) -> BoxFuture<'static, Result<(VoiceStream, Vec<f32>), SpeechError>>;
 }
 
+/// What a chunker cuts a clip by.
+#[derive(Clone, Default)]
+pub struct Listening {
+    /// Voice activity; without it the answer to the chunker is that there is none.
+    pub voices: Option<Arc<dyn Voices>>,
+    /// How the client wants the clip to be cut.
+    pub options: Option<VoiceOptions>,
+}
+
 /// What a handler guest may ask of the host beside plain HTTP.
 pub trait Services: Voices {
     /// Starts to transcribe a clip; the events arrive as the work goes on. Dropping the events
@@ -79,8 +88,27 @@ pub trait Services: Voices {
         model: Option<String>,
     ) -> BoxFuture<'static, Result<Vec<LanguageScore>, SpeechError>>;
 
+    /// The models that are installed, then their other names.
+    fn models(&self) -> BoxFuture<'static, Vec<ServedModel>>;
+
+    /// The model of this name or other name, when it is installed.
+    fn model(&self, name: String) -> BoxFuture<'static, Option<ServedModel>>;
+
     /// The bounds on audio that is decoded.
     fn decode_limits(&self) -> auricle_audio::DecodeLimits;
+}
+
+/// A model that requests may name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedModel {
+    /// Its name, as a request gives it.
+    pub name: String,
+    /// When it was installed, in seconds since 1970; 0 where that is not known.
+    pub installed_unix_secs: u64,
+    /// The model that it is another name of; `None` for a model itself.
+    pub alias_of: Option<String>,
+    /// Whether who names it wants to know who spoke.
+    pub diarizes: bool,
 }
 
 /// Something that happened to a transcription.

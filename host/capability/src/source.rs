@@ -1,5 +1,7 @@
 //! Bytes on their way from a client to a decoder, inside the host.
 
+pub(crate) mod base64;
+
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -25,6 +27,9 @@ pub enum SourceFailure {
     /// The sender went away, or the body was malformed.
     #[error("the sender went away")]
     Disconnected,
+    /// What was sent as base64 is none.
+    #[error("the text is not base64")]
+    NotBase64,
 }
 
 impl SourceFailure {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use auricle_runtime::{CpuMeter, GuestData, InstanceLimits, LimitState};
+use auricle_speech::VoiceOptions;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
@@ -10,7 +11,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpVi
 use crate::held::HeldAudio;
 use crate::log::LogLines;
 use crate::nn::NnGrant;
-use crate::services::{Configuration, RequestScope, Services, Voices};
+use crate::services::{Configuration, Listening, RequestScope, Services, Voices};
 use crate::voice_activity;
 
 /// Bytes of randomness that a guest may ask for in one call.
@@ -33,6 +34,8 @@ pub struct GuestState {
     pub(crate) voices: Option<Arc<dyn Voices>>,
     /// Audio that the instance may still have computed on.
     pub(crate) voice_left_samples: u64,
+    /// How the client wants its clip to be cut; of a chunker alone.
+    pub(crate) chunking: Option<VoiceOptions>,
     /// Graphs that the deployment is granted.
     pub(crate) nn: NnGrant,
     limits: LimitState,
@@ -48,6 +51,7 @@ pub(crate) struct Grants {
     services: Option<Arc<dyn Services>>,
     voices: Option<Arc<dyn Voices>>,
     voice_samples: u64,
+    chunking: Option<VoiceOptions>,
     nn: NnGrant,
 }
 
@@ -58,16 +62,18 @@ impl Grants {
             voices: Some(Arc::clone(&services) as Arc<dyn Voices>),
             services: Some(services),
             voice_samples: voice_activity::HANDLER_SAMPLES,
+            chunking: None,
             nn: NnGrant::default(),
         }
     }
 
-    /// Voice activity, for a clip of this length.
-    pub(crate) fn of_chunker(voices: Option<Arc<dyn Voices>>, clip_samples: u64) -> Self {
+    /// Voice activity for a clip of this length, and how the client wants it cut.
+    pub(crate) fn of_chunker(listening: Listening, clip_samples: u64) -> Self {
         Self {
             services: None,
-            voices,
+            voices: listening.voices,
             voice_samples: voice_activity::chunker_samples(clip_samples),
+            chunking: listening.options,
             nn: NnGrant::default(),
         }
     }
@@ -109,6 +115,7 @@ impl GuestState {
             services: grants.services,
             voices: grants.voices,
             voice_left_samples: grants.voice_samples,
+            chunking: grants.chunking,
             nn: grants.nn,
             limits: LimitState::new(limits.clone()),
             cpu: Arc::new(CpuMeter::new()),

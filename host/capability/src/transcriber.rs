@@ -10,9 +10,16 @@ use crate::bindings::imports::auricle::pipeline::transcriber::{
 use crate::bindings::imports::auricle::speech::types::SpeechError as WitSpeechError;
 use crate::convert::{
     dropped_to_wit, error_to_wit, language_from_wit, segment_to_wit, task_from_wit,
+    voice_options_from_wit,
 };
 use crate::services::{Event, Events, SpeechError};
 use crate::state::GuestState;
+
+/// Candidate languages of one request: Whisper knows a hundred.
+const MAX_LANGUAGES: usize = 100;
+
+/// Keywords of one request: a hundred tokens of them count.
+const MAX_KEYWORDS: usize = 100;
 
 /// The events of a transcription, with one looked at ahead so that waiting and taking can be two
 /// calls.
@@ -110,6 +117,12 @@ fn options_from_wit(
             "'beam_size' must be from 1 to 8".into(),
         ));
     }
+    if options.languages.len() > MAX_LANGUAGES || options.keywords.len() > MAX_KEYWORDS {
+        return Err(SpeechError::InvalidOption(format!(
+            "too many 'languages' or 'keywords': name at most {MAX_LANGUAGES} and {MAX_KEYWORDS}"
+        )));
+    }
+    let languages = options.languages.iter().map(|code| language_from_wit(code));
     Ok(TranscribeOptions {
         model: options.model,
         language: options
@@ -117,12 +130,16 @@ fn options_from_wit(
             .as_deref()
             .map(language_from_wit)
             .transpose()?,
+        languages: languages.collect::<Result<_, _>>()?,
+        chunking: options.chunking.map(voice_options_from_wit).transpose()?,
         decode: DecodeOptions {
             task: task_from_wit(options.task),
             prompt: options.prompt,
+            keywords: options.keywords,
             temperature: options.temperature,
             beam_size: options.beam_size,
             word_timestamps: options.word_timestamps,
+            logprobs: options.logprobs,
             ..DecodeOptions::default()
         },
         diarize,

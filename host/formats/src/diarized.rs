@@ -4,20 +4,21 @@
 use auricle_speech::{Segment, Transcript};
 use serde::Serialize;
 
-use crate::openai::{Usage, rounded, write};
+use crate::openai::{rounded, write};
+use crate::usage::{Billing, Usage};
 
 /// The speaker of a segment that the diarizer gave to nobody: the field is required.
 const UNKNOWN: &str = "unknown";
 
 /// Text with segments that name their speakers.
 #[must_use]
-pub fn diarized_json(transcript: &Transcript) -> String {
+pub fn diarized_json(transcript: &Transcript, billing: Billing) -> String {
     write(&Body {
         task: "transcribe",
         duration: rounded(transcript.duration_secs),
         text: transcript.text(),
         segments: transcript.segments.iter().map(SegmentBody::of).collect(),
-        usage: Usage::of(transcript),
+        usage: Usage::of(transcript, billing),
     })
 }
 

@@ -6,20 +6,27 @@
 //! # Layout
 //! - [`mod@openai`]: `json` and `verbose_json`, field by field as OpenAI's API has them.
 //! - [`diarized`]: `diarized_json`, and labels `A`, `B`….
+//! - [`mod@logprobs`], [`usage`]: how sure the model was of each token; what it all cost.
 //! - [`subtitle`]: `srt` and `vtt`.
 //! - [`mod@rttm`]: who spoke when.
 
 pub mod diarized;
+pub mod logprobs;
 pub mod openai;
 pub mod rttm;
 pub mod subtitle;
+pub mod usage;
 
 use auricle_speech::{Segment, Transcript};
 
 pub use crate::diarized::{diarized_json, diarized_segment, lettered};
-pub use crate::openai::{Verbose, json, translation_json, verbose_json};
+pub use crate::logprobs::{LogprobBody, logprobs};
+pub use crate::openai::{
+    LanguageBody, Plain, Verbose, json, languages, translation_json, verbose_json,
+};
 pub use crate::rttm::rttm;
 pub use crate::subtitle::{SubtitleOptionError, SubtitleOptions, srt, vtt};
+pub use crate::usage::{Billing, Usage};
 
 /// The text alone, on one line; where speakers are known, a line each time another one speaks:
 /// `SPEAKER_00: Hello.`

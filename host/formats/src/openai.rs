@@ -4,12 +4,41 @@
 use auricle_speech::{DroppedSegment, Language, Segment, Task, Transcript};
 use serde::Serialize;
 
-/// `{"text", "usage"}`.
+use crate::logprobs::{LogprobBody, all_logprobs};
+use crate::usage::{Billing, Usage};
+
+/// What `json` shows beside the text.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain {
+    /// How its cost is told.
+    pub billing: Billing,
+    /// Whether the language is told.
+    pub languages: bool,
+    /// Whether tokens are told with their probabilities.
+    pub logprobs: bool,
+}
+
+impl Default for Plain {
+    /// The text, and its cost in seconds.
+    fn default() -> Self {
+        Self {
+            billing: Billing::Duration,
+            languages: false,
+            logprobs: false,
+        }
+    }
+}
+
+/// `{"text", "usage"}`, with `languages` and `logprobs` as far as they are asked for.
 #[must_use]
-pub fn json(transcript: &Transcript) -> String {
+pub fn json(transcript: &Transcript, parts: Plain) -> String {
     write(&Body {
         text: transcript.text(),
-        usage: Usage::of(transcript),
+        languages: parts
+            .languages
+            .then(|| languages(transcript.language, !transcript.segments.is_empty())),
+        logprobs: parts.logprobs.then(|| all_logprobs(&transcript.segments)),
+        usage: Usage::of(transcript, parts.billing),
     })
 }
 
@@ -74,14 +103,31 @@ pub fn verbose_json(transcript: &Transcript, parts: Verbose) -> String {
             .segments
             .then(|| transcript.segments.iter().map(SegmentBody::of).collect()),
         x_dropped: transcript.dropped.iter().map(DroppedBody::of).collect(),
-        usage: Usage::of(transcript),
+        usage: Usage::of(transcript, Billing::Duration),
     })
 }
 
 #[derive(Serialize)]
 struct Body {
     text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    languages: Option<Vec<LanguageBody>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<Vec<LogprobBody>>,
     usage: Usage,
+}
+
+/// The languages of a text: Whisper takes a recording to be in one. None where nothing was `heard`.
+#[must_use]
+pub fn languages(language: Language, heard: bool) -> Vec<LanguageBody> {
+    let code = language.code();
+    heard.then_some(LanguageBody { code }).into_iter().collect()
+}
+
+/// A language by its code.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct LanguageBody {
+    code: &'static str,
 }
 
 #[derive(Serialize)]
@@ -174,22 +220,6 @@ impl<'a> DroppedBody<'a> {
     }
 }
 
-/// What is paid for: whole seconds of audio.
-#[derive(Serialize)]
-pub(crate) struct Usage {
-    r#type: &'static str,
-    seconds: u64,
-}
-
-impl Usage {
-    pub(crate) fn of(transcript: &Transcript) -> Self {
-        Self {
-            r#type: "duration",
-            seconds: transcript.duration_secs.ceil() as u64,
-        }
-    }
-}
-
 /// To thousandths; what is not a number becomes 0, because JSON has no word for it.
 pub(crate) fn rounded(secs: f64) -> f64 {
     if secs.is_finite() {
@@ -200,7 +230,7 @@ pub(crate) fn rounded(secs: f64) -> f64 {
 }
 
 /// The shortest decimal that is this `f32`, so that 0.2 is not written as 0.20000000298023224.
-fn widened(value: f32) -> f64 {
+pub(crate) fn widened(value: f32) -> f64 {
     value
         .to_string()
         .parse()
@@ -231,6 +261,7 @@ mod tests {
                 end: 2.54,
                 text: "Hello there.".to_owned(),
                 tokens: vec![2425, 456],
+                logprobs: Vec::new(),
                 temperature: 0.2,
                 avg_logprob: -0.3,
                 compression_ratio: 0.9,
@@ -322,8 +353,18 @@ mod tests {
     #[test]
     fn json_is_the_text_and_what_it_cost() {
         assert_eq!(
-            super::json(&transcript(Vec::new())),
+            super::json(&transcript(Vec::new()), Plain::default()),
             r#"{"text":"Hello there.","usage":{"type":"duration","seconds":4}}"#
         );
+        let parts = Plain {
+            billing: Billing::Tokens,
+            languages: true,
+            logprobs: true,
+        };
+        let text = super::json(&transcript(Vec::new()), parts);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["languages"], json!([{"code": "en"}]));
+        assert_eq!(value["logprobs"], json!([]), "never null");
+        assert_eq!(value["usage"]["output_tokens"], 2);
     }
 }

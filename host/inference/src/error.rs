@@ -64,6 +64,8 @@ pub enum InferenceError {
         needed_bytes: u64,
         /// Bytes that all loaded models together may have.
         budget_bytes: u64,
+        /// Whether it will fit once models that are in use now no longer are.
+        passing: bool,
     },
     /// The engine failed. For the operator.
     #[error("{source}")]

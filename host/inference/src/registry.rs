@@ -7,8 +7,11 @@
 //! [`Models`] holds whatever a loader makes: [`Registry`] Whisper models, [`GraphRegistry`] the
 //! graphs of the second engine.
 
+mod source;
+
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -17,29 +20,7 @@ use tokio::sync::watch;
 
 use crate::error::{InferenceError, panic_message};
 
-/// Where models come from: the store on disk, as a rule.
-pub trait ModelSource: Send + Sync {
-    /// The weights of a model. May block; called on a thread that may wait.
-    /// [`ModelFiles::word_timestamps`] of the answer is not looked at.
-    ///
-    /// # Errors
-    /// [`ModelSourceError`].
-    fn find(&self, name: &str) -> Result<ModelFiles, ModelSourceError>;
-}
-
-/// Why a source gave no weights.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum ModelSourceError {
-    /// No model has this name.
-    #[error("there is no such model")]
-    Unknown,
-    /// The model is known, but its weights are not here. The text says what to do.
-    #[error("{reason}")]
-    Missing {
-        /// What to do, for the operator.
-        reason: String,
-    },
-}
+pub use source::{ModelSource, ModelSourceError};
 
 /// How long models stay and how many fit.
 #[derive(Clone, Debug)]
@@ -108,6 +89,8 @@ struct Loaded<E: ?Sized> {
     key: Key,
     engine: Arc<E>,
     last_used: Mutex<Instant>,
+    /// Whether somebody means never to give it back.
+    pinned: AtomicBool,
 }
 
 impl<E: ?Sized> Loaded<E> {
@@ -165,6 +148,7 @@ impl<E: Loadable + ?Sized + 'static> Inner<E> {
                     key: key.clone(),
                     engine,
                     last_used: Mutex::new(Instant::now()),
+                    pinned: AtomicBool::new(false),
                 })
             });
         let mut slots = self.lock();
@@ -195,10 +179,11 @@ impl<E: Loadable + ?Sized + 'static> Inner<E> {
             // Weights take as much memory as their file. A missing file is the loader's to report.
             let needed = std::fs::metadata(&files.path).map_or(0, |file| file.len());
             self.make_room(needed, budget_bytes)
-                .map_err(|()| InferenceError::NoMemory {
+                .map_err(|passing| InferenceError::NoMemory {
                     name: name(),
                     needed_bytes: needed,
                     budget_bytes,
+                    passing,
                 })?;
         }
         let started = Instant::now();
@@ -216,9 +201,15 @@ impl<E: Loadable + ?Sized + 'static> Inner<E> {
         Ok(engine)
     }
 
-    /// Unloads unused models, longest unused first, until `needed` bytes fit.
-    fn make_room(&self, needed: u64, budget: u64) -> Result<(), ()> {
+    /// Unloads unused models, longest unused first, until `needed` bytes fit; none where it is of no
+    /// use. The error says whether they may fit when others are done with theirs.
+    fn make_room(&self, needed: u64, budget: u64) -> Result<(), bool> {
         let mut slots = self.lock();
+        let pinned = loaded_in(&slots).filter(|loaded| loaded.pinned.load(Ordering::Relaxed));
+        let pinned: u64 = pinned.map(|loaded| loaded.engine.memory_bytes()).sum();
+        if pinned.saturating_add(needed) > budget {
+            return Err(false);
+        }
         let mut unloaded = Vec::new();
         let fits = loop {
             let used: u64 = loaded_in(&slots).map(|l| l.engine.memory_bytes()).sum();
@@ -236,7 +227,7 @@ impl<E: Loadable + ?Sized + 'static> Inner<E> {
         };
         drop(slots);
         log_unloaded(&unloaded);
-        fits.then_some(()).ok_or(())
+        fits.then_some(()).ok_or(true)
     }
 
     /// Unloads what nobody has used for `idle`.
@@ -468,6 +459,11 @@ impl<E: ?Sized> Lease<E> {
     #[must_use]
     pub fn model(&self) -> &str {
         &self.loaded.key.name
+    }
+
+    /// Says that this lease is never given back: who waits for its memory waits in vain.
+    pub fn pin(&self) {
+        self.loaded.pinned.store(true, Ordering::Relaxed);
     }
 
     /// The loaded model.

@@ -119,11 +119,30 @@ async fn a_model_makes_room_only_by_unloading_unused_ones() {
     assert_eq!(names(&registry), ["third", "used"]);
     let third = registry.lease("third", false).await.unwrap();
     match registry.lease("fourth", false).await {
-        Err(InferenceError::NoMemory { name, .. }) => assert_eq!(name, "fourth"),
+        Err(InferenceError::NoMemory { name, passing, .. }) => {
+            assert_eq!((name.as_str(), passing), ("fourth", true));
+        }
         other => panic!("{other:?}"),
     }
     drop((used, third));
     registry.preload("fourth", false).await.unwrap();
+}
+
+#[tokio::test]
+async fn beside_models_that_are_never_given_back_no_room_is_waited_for() {
+    let desk = Desk::new();
+    let config = RegistryConfig {
+        memory_budget_bytes: Some(2_400),
+        idle: None,
+    };
+    let registry = registry(&desk, config);
+    for pinned in ["one", "other"] {
+        registry.lease(pinned, false).await.unwrap().pin();
+    }
+    match registry.lease("third", false).await {
+        Err(InferenceError::NoMemory { passing, .. }) => assert!(!passing),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]

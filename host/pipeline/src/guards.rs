@@ -103,6 +103,7 @@ mod tests {
             end: 2.0,
             text: text.to_owned(),
             tokens: Vec::new(),
+            logprobs: Vec::new(),
             temperature: 0.0,
             avg_logprob: -0.3,
             compression_ratio: 1.2,

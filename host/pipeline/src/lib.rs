@@ -13,6 +13,7 @@
 //! - `recognise`: spans to the device and back, in order.
 //! - `out`: what leaves a transcription.
 //! - `guards`: what the model wrote and nobody said.
+//! - [`models`]: the names that requests give models.
 //! - `nn`: graphs for components. `nn/transcript`: a speech model as one.
 //! - `graphs`: work for the second device; `voice`: voice activity of clips and live audio;
 //!   `speakers`: who spoke when.
@@ -20,6 +21,7 @@
 pub mod deployments;
 mod graphs;
 mod guards;
+pub mod models;
 mod nn;
 mod out;
 mod recognise;
@@ -31,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auricle_audio::DecodeLimits;
-use auricle_capability::{Events, Guests, RequestScope, Services, SpeechError};
+use auricle_capability::{Events, Guests, RequestScope, ServedModel, Services, SpeechError};
 use auricle_inference::{DeviceStats, InferenceError, Lease, Registry, Scheduler};
 use auricle_speech::{Clip, LanguageScore, SpeakerOptions, TranscribeOptions, Turn};
 use auricle_telemetry::Snapshot;
@@ -42,10 +44,14 @@ use crate::speakers::Diarizing;
 
 pub use deployments::{Deployments, TenantDeployments};
 pub use graphs::{GraphParts, SpeakerModels};
+pub use models::{Alias, Catalog, CatalogModel, ModelNames};
 pub use nn::NnGraphs;
 
 /// Events that wait for a slow consumer before the pipeline waits for it.
 const QUEUED_EVENTS: usize = 16;
+
+/// When a model may be asked for again whose memory others are using: about one request's length.
+const MODEL_RETRY_SECS: u32 = 5;
 
 /// The pipeline of this node.
 #[derive(Clone)]
@@ -59,7 +65,7 @@ struct Inner {
     registry: Arc<Registry>,
     scheduler: Arc<Scheduler>,
     graphs: Option<GraphParts>,
-    default_model: String,
+    names: Arc<ModelNames>,
     decode_limits: DecodeLimits,
 }
 
@@ -75,8 +81,8 @@ pub struct PipelineParts {
     pub scheduler: Arc<Scheduler>,
     /// Voice activity and diarization, where the server has ONNX Runtime.
     pub graphs: Option<GraphParts>,
-    /// The model of requests that name none.
-    pub default_model: String,
+    /// The names that requests give models.
+    pub names: ModelNames,
     /// Bounds on audio that is decoded.
     pub decode_limits: DecodeLimits,
 }
@@ -91,7 +97,7 @@ impl Pipeline {
             registry,
             scheduler,
             graphs,
-            default_model,
+            names,
             decode_limits,
         } = parts;
         let inner = Inner {
@@ -100,7 +106,7 @@ impl Pipeline {
             registry,
             scheduler,
             graphs,
-            default_model,
+            names: Arc::new(names),
             decode_limits,
         };
         Self {
@@ -154,7 +160,7 @@ fn device(name: &'static str, stats: DeviceStats) -> auricle_telemetry::Device {
 
 impl Inner {
     async fn lease(&self, model: Option<&str>, words: bool) -> Result<Lease, SpeechError> {
-        let name = model.unwrap_or(&self.default_model);
+        let name = self.names.model(model);
         self.registry.lease(name, words).await.map_err(speech_error)
     }
 }
@@ -214,6 +220,18 @@ impl Services for Pipeline {
         .boxed()
     }
 
+    fn models(&self) -> BoxFuture<'static, Vec<ServedModel>> {
+        let names = Arc::clone(&self.inner.names);
+        let listed = tokio::task::spawn_blocking(move || names.list());
+        async { listed.await.unwrap_or_default() }.boxed()
+    }
+
+    fn model(&self, name: String) -> BoxFuture<'static, Option<ServedModel>> {
+        let names = Arc::clone(&self.inner.names);
+        let found = tokio::task::spawn_blocking(move || names.find(&name));
+        async { found.await.unwrap_or_default() }.boxed()
+    }
+
     fn decode_limits(&self) -> DecodeLimits {
         self.inner.decode_limits.clone()
     }
@@ -234,6 +252,17 @@ fn speech_error(error: InferenceError) -> SpeechError {
                 "model '{name}' is not ready on this server: name another, or ask whoever runs it"
             ))
         }
+        InferenceError::NoMemory {
+            name,
+            passing: false,
+            ..
+        } => SpeechError::Unavailable(format!(
+            "model '{name}' needs more memory than this server has for models: name a smaller one, \
+             or ask whoever runs it to raise memory_mb"
+        )),
+        InferenceError::NoMemory { .. } => SpeechError::Overloaded {
+            retry_after_secs: MODEL_RETRY_SECS,
+        },
         InferenceError::Full { retry_after } => SpeechError::Overloaded {
             retry_after_secs: seconds(retry_after),
         },

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use auricle_capability::{Event, RequestScope, SpeechError};
-use auricle_runtime::GuestFailure;
-use auricle_speech::{Clip, DecodeOptions, Language, Span, TranscribeOptions};
+use auricle_capability::{ChunkerComponent, Event, Listening, RequestScope, SpeechError};
+use auricle_runtime::{GuestFailure, Revision};
+use auricle_speech::{Clip, DecodeOptions, Language, LanguageScore, Span, TranscribeOptions};
 use futures::{StreamExt, pin_mut};
 use tokio::sync::mpsc::Sender;
 
@@ -12,7 +12,7 @@ use crate::out::{Done, Out, Turns};
 use crate::recognise::{detect_language, recognise};
 use crate::speakers::Diarizing;
 use crate::voice::ClipVoices;
-use crate::{Pipeline, guards};
+use crate::{Inner, Pipeline, guards};
 
 pub(crate) type Events = Sender<Result<Event, SpeechError>>;
 
@@ -47,21 +47,17 @@ pub(crate) async fn transcribe(
         .map_err(failed("speaker-assigner", scope))?;
     let start = |speakers| Diarizing::start(pipeline, scope, clip, speakers);
     let diarizing = options.diarize.clone().map(start);
-    let spans = match clip.is_empty() {
-        true => Vec::new(),
-        false => inner
-            .guests
-            .split_heard(&chunker, scope, Some(Arc::clone(&voices) as _), clip)
-            .await
-            .map_err(failed("chunker", scope))?,
+    let listening = Listening {
+        voices: Some(Arc::clone(&voices) as _),
+        options: options.chunking,
     };
-    tracing::debug!(request_id = %scope.request_id, spans = ?spans, "cut");
-    let language = match (options.language, spans.first()) {
-        (Some(language), _) if known(&lease, language) => language,
-        (Some(language), _) => return Err(SpeechError::UnknownLanguage(language.code().into())),
+    let spans = cut(inner, &chunker, scope, listening, clip).await?;
+    let language = match (asked_language(options, &lease)?, spans.first()) {
+        (Some(language), _) => language,
         (None, Some(first)) => {
             let speech = Clip::new(clip.slice(window(clip, *first)).to_vec());
-            best(&detect_language(inner, scope, &lease, &speech).await?)
+            let scores = detect_language(inner, scope, &lease, &speech).await?;
+            best(&scores, &options.languages)
         }
         (None, None) => Language::ENGLISH,
     };
@@ -91,6 +87,26 @@ pub(crate) async fn transcribe(
     out.finish(language, clip.span().end_secs()).await
 }
 
+/// Has the chunker cut the clip.
+async fn cut(
+    inner: &Inner,
+    chunker: &Revision<ChunkerComponent>,
+    scope: &RequestScope,
+    listening: Listening,
+    clip: &Clip,
+) -> Result<Vec<Span>, SpeechError> {
+    if clip.is_empty() {
+        return Ok(Vec::new());
+    }
+    let spans = inner
+        .guests
+        .split_heard(chunker, scope, listening, clip)
+        .await
+        .map_err(failed("chunker", scope))?;
+    tracing::debug!(request_id = %scope.request_id, spans = ?spans, "cut");
+    Ok(spans)
+}
+
 /// The model's window from the start of a span: what the language is detected on.
 fn window(clip: &Clip, first: Span) -> Span {
     let end = first
@@ -102,14 +118,33 @@ fn window(clip: &Clip, first: Span) -> Span {
     }
 }
 
+/// The language that needs no detection: the one that was said, or the only one of several said that
+/// the model knows.
+fn asked_language(
+    options: &TranscribeOptions,
+    lease: &auricle_inference::Lease,
+) -> Result<Option<Language>, SpeechError> {
+    let said = match &options.language {
+        Some(one) => std::slice::from_ref(one),
+        None => options.languages.as_slice(),
+    };
+    let mut knows = said.iter().copied().filter(|one| known(lease, *one));
+    match (knows.next(), knows.next(), said.first()) {
+        (Some(only), None, _) => Ok(Some(only)),
+        (None, None, Some(unknown)) => Err(SpeechError::UnknownLanguage(unknown.code().into())),
+        _ => Ok(None),
+    }
+}
+
 fn known(lease: &auricle_inference::Lease, language: Language) -> bool {
     lease.engine().is_multilingual() || language == Language::ENGLISH
 }
 
-fn best(scores: &[auricle_speech::LanguageScore]) -> Language {
-    scores
-        .first()
-        .map_or(Language::ENGLISH, |score| score.language)
+/// The likeliest language, of `candidates` where there are some.
+fn best(scores: &[LanguageScore], candidates: &[Language]) -> Language {
+    let mut languages = scores.iter().map(|score| score.language);
+    let fits = |language: &Language| candidates.is_empty() || candidates.contains(language);
+    languages.find(fits).unwrap_or(Language::ENGLISH)
 }
 
 /// A consumer that is gone ends the transcription; its error is seen by nobody.

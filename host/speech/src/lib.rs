@@ -29,7 +29,11 @@ pub use graph::{
     VOICE_FRAME_SAMPLES, VoiceStream, tensor_samples,
 };
 pub use language::Language;
-pub use options::{DecodeOptions, KnownVoice, SpeakerOptions, Task, TranscribeOptions};
+pub use options::{
+    DecodeOptions, KnownVoice, SpeakerOptions, Task, TranscribeOptions, VoiceOptions,
+};
 pub use tenant::TenantId;
 pub use tensor::{ElementType, NamedTensor, Tensor, TensorData, TensorError};
-pub use transcript::{DropReason, DroppedSegment, LanguageScore, Segment, Transcript, Turn, Word};
+pub use transcript::{
+    DropReason, DroppedSegment, LanguageScore, Segment, TokenLogprob, Transcript, Turn, Word,
+};

@@ -1,5 +1,7 @@
 //! What a caller asks of a transcription.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::audio::Clip;
@@ -51,10 +53,34 @@ pub struct TranscribeOptions {
     pub model: Option<String>,
     /// The spoken language; `None` has the model detect it.
     pub language: Option<Language>,
+    /// The languages that it detects one of; empty means all. They do not count where `language` is
+    /// there.
+    pub languages: Vec<Language>,
+    /// How the clip is to be cut; `None` is the deployment's way.
+    pub chunking: Option<VoiceOptions>,
     /// How to decode.
     pub decode: DecodeOptions,
     /// How to find out who spoke; `None` leaves it out.
     pub diarize: Option<SpeakerOptions>,
+}
+
+/// How a client wants voice activity to cut its clip; what is `None` is the chunker's to choose.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct VoiceOptions {
+    /// Probability with which speech begins, 0.0..=1.0.
+    pub threshold: Option<f32>,
+    /// Kept before speech; at most [`VoiceOptions::MAX_PREFIX_PADDING`].
+    pub prefix_padding: Option<Duration>,
+    /// Silence that ends a chunk; at most [`VoiceOptions::MAX_SILENCE_DURATION`].
+    pub silence_duration: Option<Duration>,
+}
+
+impl VoiceOptions {
+    /// What is kept before speech at most: as much as a chunker may be configured to keep.
+    pub const MAX_PREFIX_PADDING: Duration = Duration::from_secs(5);
+
+    /// The silence that ends a chunk at most: a chunk is no longer.
+    pub const MAX_SILENCE_DURATION: Duration = Duration::from_secs(30);
 }
 
 /// Who may be speaking in a clip. The default is an unknown number of unknown speakers.
@@ -87,6 +113,9 @@ pub struct DecodeOptions {
     /// Text that the model takes as if it had preceded the clip: names, spelling, style. At most
     /// half of the model's text window (224 tokens) is used, the end of it.
     pub prompt: Option<String>,
+    /// Words and phrases that are likely to be said, as they are spelled. At most 100 tokens of them
+    /// are used, the first ones, and that much less of the prompt.
+    pub keywords: Vec<String>,
     /// First sampling temperature, 0.0..=1.0. At 0.0 decoding is greedy (or beam search) and climbs
     /// by 0.2 while a fallback threshold is exceeded; above 0.0 it is taken as given.
     pub temperature: f32,
@@ -94,6 +123,8 @@ pub struct DecodeOptions {
     pub beam_size: u8,
     /// Whether each word gets a time and a probability.
     pub word_timestamps: bool,
+    /// Whether segments have the probabilities of their tokens.
+    pub logprobs: bool,
     /// Text that compresses better than this has run into a repetition: try a higher temperature
     /// (Whisper's 2.4).
     pub compression_ratio_threshold: f32,
@@ -110,9 +141,11 @@ impl Default for DecodeOptions {
         Self {
             task: Task::Transcribe,
             prompt: None,
+            keywords: Vec::new(),
             temperature: 0.0,
             beam_size: 1,
             word_timestamps: false,
+            logprobs: false,
             compression_ratio_threshold: 2.4,
             logprob_threshold: -1.0,
             no_speech_threshold: 0.6,

@@ -19,6 +19,15 @@ pub struct Word {
     pub speaker: Option<String>,
 }
 
+/// One token of a text, and how sure the model was of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogprob {
+    /// The bytes that the token stands for; possibly a part of a character.
+    pub token: Vec<u8>,
+    /// Natural logarithm of its probability; at most 0.0.
+    pub logprob: f32,
+}
+
 /// A stretch of text that the model gave one pair of times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Segment {
@@ -34,6 +43,9 @@ pub struct Segment {
     pub tokens: Vec<u32>,
     /// Sampling temperature at which this text was accepted; 0.0 is greedy (or beam search).
     pub temperature: f32,
+    /// Each of the text's tokens with its probability, when asked for; empty otherwise. The bytes
+    /// together are the text, with a space before it where the language has spaces.
+    pub logprobs: Vec<TokenLogprob>,
     /// Mean natural logarithm of the tokens' probabilities; at most 0.0.
     pub avg_logprob: f32,
     /// Length of the UTF-8 text over its zlib-compressed length; repetition raises it.

@@ -3,19 +3,23 @@
 //! Names that are no fields are ignored; values that cannot be understood are refused and named.
 //! What OpenAI refuses only because its own models cannot do it together is allowed.
 
-use auricle_formats::SubtitleOptions;
+use auricle_formats::{Billing, SubtitleOptions};
 use auricle_guest::speakers::SpeakerOptions;
-use auricle_guest::speech::Task;
+use auricle_guest::speech::{Model, Task, VoiceOptions, knows_language};
 use auricle_guest::transcriber::Options;
 
 use crate::failure::Failure;
+use crate::openai::chunking;
 use crate::openai::form::Fields;
 use crate::options::{Asked as Common, shortened};
 
 /// The fields that are read, beside those of speakers and the file.
-pub const FIELDS: [&str; 16] = [
+pub const FIELDS: [&str; 19] = [
     "model",
     "language",
+    "languages",
+    "keywords",
+    "include",
     "prompt",
     "response_format",
     "temperature",
@@ -31,6 +35,9 @@ pub const FIELDS: [&str; 16] = [
     "max_line_count",
     "max_words_per_line",
 ];
+
+/// Longest keyword, in characters: more than any name has.
+pub const MAX_KEYWORD_CHARS: usize = 100;
 
 /// Fields that mean the same in the tutorial API.
 const COMMON: [&str; 8] = [
@@ -72,13 +79,18 @@ pub struct Asked {
     pub streams: bool,
     /// What subtitles look like.
     pub subtitles: SubtitleOptions,
+    /// Whether tokens are told with their probabilities.
+    pub logprobs: bool,
+    languages: Vec<String>,
+    keywords: Vec<String>,
+    chunking: Option<VoiceOptions>,
     common: Common,
 }
 
 impl Asked {
     /// Whether a field is read here.
     pub fn knows(field: &str) -> bool {
-        FIELDS.contains(&field)
+        FIELDS.contains(&field) || chunking::owns(field)
     }
 
     /// Reads the fields.
@@ -98,7 +110,8 @@ impl Asked {
                         or 'diarized_json', or leave it out";
             return Err(Failure::new(400, text).about("stream"));
         }
-        let asked = Self {
+        common.resolve()?;
+        Ok(Self {
             model: fields.get("model").unwrap_or_default().to_owned(),
             task,
             format,
@@ -106,35 +119,105 @@ impl Asked {
             segments,
             streams,
             subtitles: subtitles(fields)?,
+            logprobs: logprobs(fields, format, task)?,
+            languages: languages(fields)?,
+            keywords: keywords(fields)?,
+            chunking: chunking::read(fields)?,
             common,
-        };
-        asked.options()?;
-        Ok(asked)
+        })
     }
 
     /// The options for the transcriber; known speakers are left to the caller.
-    pub fn options(&self) -> Result<Options, Failure> {
+    pub fn options(&self, model: &Model) -> Result<Options, Failure> {
         let mut options = self.common.resolve()?;
-        options.model = served(&self.model);
+        options.model = Some(model.name.clone());
         options.task = self.task;
+        options.languages.clone_from(&self.languages);
+        options.keywords.clone_from(&self.keywords);
+        options.chunking = self.chunking;
+        options.logprobs = self.logprobs;
         options.word_timestamps = match self.format {
             Format::VerboseJson => self.words,
             // Subtitles are cut between words.
             Format::Srt | Format::Vtt => true,
             Format::Json | Format::Text | Format::DiarizedJson => false,
         };
-        if self.format == Format::DiarizedJson || self.model.ends_with("-diarize") {
+        if self.format == Format::DiarizedJson || model.diarizes {
             options.diarize.get_or_insert_with(SpeakerOptions::default);
+        }
+        if self.logprobs && options.diarize.is_some() {
+            let text = "'include' has logprobs, which are not told where speakers are: leave out one \
+                        of both";
+            return Err(Failure::new(400, text).about("include"));
         }
         Ok(options)
     }
+
+    /// What is counted as the cost: OpenAI bills its newer models by the token.
+    pub fn billing(&self) -> Billing {
+        match self.model.starts_with("gpt-") {
+            true => Billing::Tokens,
+            false => Billing::Duration,
+        }
+    }
+
+    /// Whether the answer has the language: where the client named several, and of the model of
+    /// OpenAI's that always tells.
+    pub fn tells_languages(&self) -> bool {
+        !self.languages.is_empty() || self.model.starts_with("gpt-transcribe")
+    }
 }
 
-/// OpenAI's names mean the server's default model.
-fn served(model: &str) -> Option<String> {
-    let of_openai = matches!(model, "whisper-1" | "gpt-transcribe")
-        || (model.starts_with("gpt-4o-") && model.contains("transcribe"));
-    (!of_openai && !model.is_empty()).then(|| model.to_owned())
+/// Whether tokens are told with their probabilities.
+fn logprobs(fields: &Fields, format: Format, task: Task) -> Result<bool, Failure> {
+    let mut any = false;
+    for one in fields.all("include") {
+        any = true;
+        if one != "logprobs" {
+            let text = format!("include has '{}': use 'logprobs'", shortened(one));
+            return Err(Failure::new(400, text).about("include"));
+        }
+    }
+    if any && (format != Format::Json || matches!(task, Task::Translate)) {
+        let text = "'include' has logprobs, which transcriptions with response_format 'json' have";
+        return Err(Failure::new(400, text).about("include"));
+    }
+    Ok(any)
+}
+
+/// Candidate languages, by code or English name.
+fn languages(fields: &Fields) -> Result<Vec<String>, Failure> {
+    let all = fields.all("languages").flat_map(|value| value.split(','));
+    let all: Vec<String> = all.map(|one| one.trim().to_owned()).collect();
+    match all.iter().find(|one| !knows_language(one)) {
+        None => Ok(all),
+        Some(other) => {
+            let text = format!(
+                "languages has '{}': use codes such as 'en', or leave it out",
+                shortened(other)
+            );
+            Err(Failure::new(400, text).about("languages"))
+        }
+    }
+}
+
+/// Words and phrases that are likely to be said.
+fn keywords(fields: &Fields) -> Result<Vec<String>, Failure> {
+    let all: Vec<String> = fields.all("keywords").map(str::to_owned).collect();
+    match all
+        .iter()
+        .find(|one| one.chars().count() > MAX_KEYWORD_CHARS)
+    {
+        None => Ok(all),
+        Some(long) => {
+            let text = format!(
+                "keywords has '{}', longer than {MAX_KEYWORD_CHARS} characters: send each word or \
+                 phrase as a field of its own, and sentences as 'prompt'",
+                shortened(long)
+            );
+            Err(Failure::new(400, text).about("keywords"))
+        }
+    }
 }
 
 fn format(fields: &Fields, task: Task) -> Result<Format, Failure> {
@@ -270,24 +353,64 @@ mod tests {
         assert_eq!(shown(&[(name, "word"), (name, "segment")]), (true, true));
     }
 
-    #[test]
-    fn openais_names_mean_the_servers_model_and_others_are_taken_as_they_are() {
-        for model in ["whisper-1", "gpt-4o-mini-transcribe", "gpt-transcribe"] {
-            assert_eq!(served(model), None, "{model}");
+    fn model(diarizes: bool) -> Model {
+        Model {
+            name: "base".to_owned(),
+            installed: 0,
+            alias_of: None,
+            diarizes,
         }
-        assert_eq!(served("base").as_deref(), Some("base"));
-        assert_eq!(served("gpt-4").as_deref(), Some("gpt-4"));
     }
 
     #[test]
     fn a_diarizing_model_or_format_asks_who_spoke() {
-        for pair in [
-            ("model", "gpt-4o-transcribe-diarize"),
-            ("response_format", "diarized_json"),
-            ("diarize", "true"),
+        for (pair, diarizes, asks) in [
+            (("model", "any"), true, true),
+            (("response_format", "diarized_json"), false, true),
+            (("diarize", "true"), false, true),
+            (("response_format", "json"), false, false),
         ] {
             let asked = read(&[pair], Task::Transcribe).unwrap();
-            assert!(asked.options().unwrap().diarize.is_some(), "{pair:?}");
+            let options = asked.options(&model(diarizes)).unwrap();
+            assert_eq!(options.diarize.is_some(), asks, "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn probabilities_go_with_json_alone_and_without_speakers() {
+        let include = ("include[]", "logprobs");
+        let asked = read(&[include], Task::Transcribe).unwrap();
+        assert!(asked.options(&model(false)).unwrap().logprobs);
+        let failure = asked.options(&model(true)).unwrap_err();
+        assert_eq!(failure.openai_body()["error"]["param"], "include");
+        assert_eq!(param(&[("include[]", "all")]), "include");
+        for format in ["text", "verbose_json", "diarized_json", "srt"] {
+            assert_eq!(param(&[include, ("response_format", format)]), "include");
+        }
+        assert!(read(&[include], Task::Translate).is_err());
+    }
+
+    #[test]
+    fn keywords_are_taken_as_they_are_and_sentences_refused() {
+        let two = [("keywords[]", "Ann, of course"), ("keywords[]", "Auricle")];
+        let asked = read(&two, Task::Transcribe).unwrap();
+        let options = asked.options(&model(false)).unwrap();
+        assert_eq!(options.keywords, ["Ann, of course", "Auricle"]);
+        assert_eq!(param(&[("keywords", &"long ".repeat(30))]), "keywords");
+    }
+
+    #[test]
+    fn the_cost_is_told_as_of_the_model_that_was_named() {
+        let billing = |model| {
+            read(&[("model", model)], Task::Transcribe)
+                .unwrap()
+                .billing()
+        };
+        for model in ["whisper-1", "base", "large-v3:q5_1"] {
+            assert_eq!(billing(model), Billing::Duration, "{model}");
+        }
+        for model in ["gpt-4o-transcribe", "gpt-4o-mini-transcribe-2025-12-15"] {
+            assert_eq!(billing(model), Billing::Tokens, "{model}");
         }
     }
 }

@@ -1,17 +1,16 @@
 //! The form of a request: one file, decoded as it arrives, and fields before or after it.
 
 use auricle_guest::audio::Clip;
-use auricle_guest::http::{Part, Request};
+use auricle_guest::http::Request;
 use auricle_guest::speakers::KnownSpeaker;
-use auricle_guest::speech::Task;
+use auricle_guest::speech::{Model, Task};
 
 use crate::failure::Failure;
-use crate::form::{MAX_KNOWN, MAX_NAME_BYTES, decode_part, text};
+use crate::form::{decode_part, text};
 use crate::openai::asked::Asked;
+use crate::openai::models;
+use crate::openai::references::{Known, NAMES, VOICES};
 use crate::options::Asked as Common;
-
-const NAMES: &str = "known_speaker_names";
-const REFERENCES: &str = "known_speaker_references";
 
 /// What a client sent.
 pub struct Sent {
@@ -19,6 +18,8 @@ pub struct Sent {
     pub clip: Clip,
     /// What it asks for.
     pub asked: Asked,
+    /// The model that it names.
+    pub model: Model,
     /// Speakers by name and by how they sound.
     pub known: Vec<KnownSpeaker>,
 }
@@ -42,8 +43,15 @@ impl Fields {
 
     /// All values of a field.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        let of_name = self.0.iter().filter(move |(n, _)| n == name);
-        of_name.map(|(_, value)| value.trim())
+        let of_name = self.iter().filter(move |(n, _)| *n == name);
+        of_name.map(|(_, value)| value)
+    }
+
+    /// All fields, without surrounding spaces.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.trim()))
     }
 }
 
@@ -59,7 +67,7 @@ fn bare(name: &str) -> &str {
 /// it is decoded.
 pub fn read(request: &Request, task: Task) -> Result<Sent, Failure> {
     let mut fields = Fields::default();
-    let (mut clip, mut names, mut voices) = (None, Vec::new(), Vec::new());
+    let (mut clip, mut known) = (None, Known::default());
     let form = request.form()?;
     while let Some(part) = form.next_part()? {
         let Some(name) = part.name() else { continue };
@@ -69,17 +77,14 @@ pub fn read(request: &Request, task: Task) -> Result<Sent, Failure> {
                 return Err(Failure::new(400, text).about("file"));
             }
             "file" => {
-                Asked::read(&fields, task)?;
+                let asked = Asked::read(&fields, task)?;
+                if !asked.model.is_empty() {
+                    models::find(&asked.model)?;
+                }
                 clip = Some(decode_part(&part).map_err(|failure| failure.about("file"))?);
             }
-            NAMES => {
-                room(names.len(), NAMES)?;
-                names.push(text(&part, NAMES, MAX_NAME_BYTES, 400)?);
-            }
-            REFERENCES => {
-                room(voices.len(), REFERENCES)?;
-                voices.push(voice(&part)?);
-            }
+            NAMES => known.name(&part)?,
+            VOICES => known.voice(&part)?,
             field if Asked::knows(field) => {
                 fields.add(&name, text(&part, field, Common::max_bytes(field), 400)?);
             }
@@ -91,6 +96,8 @@ pub fn read(request: &Request, task: Task) -> Result<Sent, Failure> {
         let text = "you must provide a model parameter: name one of GET /v1/models";
         return Err(Failure::new(400, text).about("model"));
     }
+    let model = models::find(&asked.model)?;
+    asked.options(&model)?;
     let Some(clip) = clip else {
         let text = "there is no file: add the audio as form field 'file'";
         return Err(Failure::new(400, text).about("file"));
@@ -98,40 +105,9 @@ pub fn read(request: &Request, task: Task) -> Result<Sent, Failure> {
     Ok(Sent {
         clip,
         asked,
-        known: pair(names, voices)?,
+        model,
+        known: known.pair()?,
     })
-}
-
-fn voice(part: &Part) -> Result<Clip, Failure> {
-    if part.file_name().is_none() {
-        let text = "send each of known_speaker_references as a file: data URLs are not read";
-        return Err(Failure::new(400, text).about(REFERENCES));
-    }
-    decode_part(part).map_err(|failure| failure.about(REFERENCES))
-}
-
-fn room(count: usize, field: &str) -> Result<(), Failure> {
-    if count < MAX_KNOWN {
-        return Ok(());
-    }
-    let text = format!("there are too many known speakers: send at most {MAX_KNOWN}");
-    Err(Failure::new(400, text).about(field))
-}
-
-fn pair(names: Vec<String>, voices: Vec<Clip>) -> Result<Vec<KnownSpeaker>, Failure> {
-    if names.len() != voices.len() {
-        let text = format!(
-            "there are {} known_speaker_names and {} known_speaker_references: send one \
-             reference for each name, in the same order",
-            names.len(),
-            voices.len()
-        );
-        return Err(Failure::new(400, text).about(NAMES));
-    }
-    let pairs = names.into_iter().zip(voices);
-    Ok(pairs
-        .map(|(name, voice)| KnownSpeaker { name, voice })
-        .collect())
 }
 
 #[cfg(test)]

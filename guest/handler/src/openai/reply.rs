@@ -1,7 +1,7 @@
 //! The bodies of whole answers.
 
 use auricle_formats::{
-    Verbose, diarized_json, json, srt, text, translation_json, verbose_json, vtt,
+    Plain, Verbose, diarized_json, json, srt, text, translation_json, verbose_json, vtt,
 };
 use auricle_guest::http::Response;
 use auricle_guest::speech::{self, DropReason, Task};
@@ -15,7 +15,14 @@ pub fn whole(all: Collected, asked: &Asked, known: Vec<String>) -> Response {
     let transcript = transcript(all, Labels::lettered(known));
     let (kind, body) = match asked.format {
         Format::Json => match asked.task {
-            Task::Transcribe => (JSON, json(&transcript)),
+            Task::Transcribe => {
+                let parts = Plain {
+                    billing: asked.billing(),
+                    languages: asked.tells_languages(),
+                    logprobs: asked.logprobs,
+                };
+                (JSON, json(&transcript, parts))
+            }
             Task::Translate => (JSON, translation_json(&transcript)),
         },
         Format::VerboseJson => {
@@ -29,7 +36,7 @@ pub fn whole(all: Collected, asked: &Asked, known: Vec<String>) -> Response {
             };
             (JSON, verbose_json(&transcript, parts))
         }
-        Format::DiarizedJson => (JSON, diarized_json(&transcript)),
+        Format::DiarizedJson => (JSON, diarized_json(&transcript, asked.billing())),
         Format::Text => (TEXT, text(&transcript) + "\n"),
         Format::Srt => (TEXT, srt(&transcript, &asked.subtitles)),
         Format::Vtt => (
@@ -82,6 +89,7 @@ impl Labels {
             end: segment.end,
             text: segment.text,
             tokens: segment.tokens,
+            logprobs: segment.logprobs.into_iter().map(token).collect(),
             temperature: segment.temperature,
             avg_logprob: segment.avg_logprob,
             compression_ratio: segment.compression_ratio,
@@ -99,6 +107,13 @@ impl Labels {
             probability: word.probability,
             speaker: self.of(word.speaker),
         }
+    }
+}
+
+fn token(token: speech::TokenLogprob) -> plain::TokenLogprob {
+    plain::TokenLogprob {
+        token: token.token,
+        logprob: token.logprob,
     }
 }
 

@@ -4,6 +4,7 @@
 //! first event of the transcription is answered with a status; what fails later is an `error` event,
 //! after which nothing comes. A client that goes away ends the transcription.
 
+use auricle_formats::{LogprobBody, Usage, languages, logprobs};
 use auricle_guest::handler::ResponseOutparam;
 use auricle_guest::http::{ClientGone, StreamedResponse};
 use auricle_guest::speech::{Segment, SpeechError};
@@ -14,9 +15,6 @@ use crate::failure::Failure;
 use crate::openai::asked::{Asked, Format};
 use crate::openai::reply::Labels;
 
-/// Audio tokens in a second, as OpenAI counts them for its own models.
-const TOKENS_PER_SEC: f64 = 10.0;
-
 /// A transcription whose events are about to be sent.
 pub struct Sse {
     transcription: Transcription,
@@ -26,6 +24,9 @@ pub struct Sse {
     secs: f64,
     text: String,
     tokens: usize,
+    /// As far as they are asked for.
+    logprobs: Vec<LogprobBody>,
+    language: Option<String>,
 }
 
 impl Sse {
@@ -45,6 +46,8 @@ impl Sse {
             secs,
             text: String::new(),
             tokens: 0,
+            logprobs: Vec::new(),
+            language: None,
         })
     }
 
@@ -74,7 +77,8 @@ impl Sse {
                     }
                 }
                 Ok(Some(Event::Finished(_))) => return self.done(response),
-                Ok(Some(Event::Language(_) | Event::Dropped(_) | Event::Progress(_))) => {}
+                Ok(Some(Event::Language(language))) => self.language = Some(language),
+                Ok(Some(Event::Dropped(_) | Event::Progress(_))) => {}
                 Ok(None) => {
                     let text = "the transcription ended without a summary".to_owned();
                     return failed(SpeechError::Other(Some(text)), response);
@@ -94,7 +98,8 @@ impl Sse {
         let segment = self.labels.segment(segment);
         let diarized = self.asked.format == Format::DiarizedJson;
         if !segment.text.is_empty() {
-            let space = if self.text.is_empty() { "" } else { " " };
+            let follows = !self.text.is_empty();
+            let space = if follows { " " } else { "" };
             let mut delta = json!({
                 "type": "transcript.text.delta",
                 "delta": format!("{space}{}", segment.text),
@@ -104,6 +109,13 @@ impl Sse {
                     "segment_id".to_owned(),
                     format!("seg_{}", segment.id).into(),
                 );
+            }
+            if self.asked.logprobs
+                && let Some(fields) = delta.as_object_mut()
+            {
+                let logprobs = logprobs(&segment, follows);
+                fields.insert("logprobs".to_owned(), json!(logprobs));
+                self.logprobs.extend(logprobs);
             }
             self.text.push_str(space);
             self.text.push_str(&segment.text);
@@ -117,19 +129,21 @@ impl Sse {
     }
 
     fn done(&mut self, response: &mut StreamedResponse) -> Result<(), ClientGone> {
-        let audio_tokens = (self.secs * TOKENS_PER_SEC).ceil() as u64;
-        let output_tokens = self.tokens as u64;
-        let done = json!({
+        let mut done = json!({
             "type": "transcript.text.done",
             "text": self.text,
-            "usage": {
-                "type": "tokens",
-                "input_tokens": audio_tokens,
-                "input_token_details": { "text_tokens": 0, "audio_tokens": audio_tokens },
-                "output_tokens": output_tokens,
-                "total_tokens": audio_tokens + output_tokens,
-            },
+            "usage": Usage::tokens(self.secs, self.tokens),
         });
+        if let Some(fields) = done.as_object_mut() {
+            if self.asked.logprobs {
+                fields.insert("logprobs".to_owned(), json!(self.logprobs));
+            }
+            let heard = !self.text.is_empty();
+            let language = self.language.as_ref().and_then(|code| code.parse().ok());
+            if let Some(language) = language.filter(|_| self.asked.tells_languages()) {
+                fields.insert("languages".to_owned(), json!(languages(language, heard)));
+            }
+        }
         write(&done, response)?;
         response.write(b"data: [DONE]\n\n")
     }

@@ -25,6 +25,23 @@ impl Query {
         )
     }
 
+    /// Decodes the percent signs of a part of a path; bytes that are not UTF-8 become U+FFFD.
+    #[must_use]
+    pub fn decoded(part: &str) -> String {
+        // In a path plus signs are themselves, and nothing parts pairs.
+        let escaped = ["=", "&", "+"].iter().fold(part.to_owned(), |text, mark| {
+            text.replace(
+                mark,
+                &format!("%{:02X}", mark.as_bytes().first().unwrap_or(&0)),
+            )
+        });
+        Self::parse(&escaped)
+            .0
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect()
+    }
+
     /// The first value of `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -49,5 +66,12 @@ mod tests {
         assert_eq!(query.get("x"), Some("1"));
         assert_eq!(query.get("flag"), Some(""));
         assert_eq!(query.get("y"), None);
+    }
+
+    #[test]
+    fn a_part_of_a_path_keeps_its_plus_signs() {
+        for (part, decoded) in [("a+b%20c", "a+b c"), ("a%2Fb=c&d", "a/b=c&d"), ("", "")] {
+            assert_eq!(Query::decoded(part), decoded);
+        }
     }
 }

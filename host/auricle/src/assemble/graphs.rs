@@ -72,7 +72,7 @@ fn assemble(config: &Config, store: &Arc<Store>) -> Result<GraphParts> {
         Arc::new(super::nn::OwnGraphs::before(config, source)),
         Arc::new(OnnxLoader::new(runtime)),
         RegistryConfig {
-            idle: Some(Duration::from_secs(config.file.models.idle_unload_secs)),
+            idle: config.file.models.idle_unload.idle(),
             memory_budget_bytes: None,
         },
     );

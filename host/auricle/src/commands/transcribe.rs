@@ -79,6 +79,7 @@ fn options(args: &TranscribeArgs) -> Result<TranscribeOptions> {
             ..DecodeOptions::default()
         },
         diarize: None,
+        ..TranscribeOptions::default()
     })
 }
 
@@ -154,7 +155,7 @@ fn render(
 ) -> String {
     match args.format {
         Format::Text => auricle_formats::text(transcript),
-        Format::Json => auricle_formats::json(transcript),
+        Format::Json => auricle_formats::json(transcript, auricle_formats::Plain::default()),
         Format::VerboseJson => {
             let parts = auricle_formats::Verbose::all_of(transcript, task);
             auricle_formats::verbose_json(transcript, parts)

@@ -13,6 +13,7 @@ fn segment(start: f64, end: f64, text: &str, speaker: Option<&str>) -> Segment {
         end,
         text: text.to_owned(),
         tokens: Vec::new(),
+        logprobs: Vec::new(),
         temperature: 0.0,
         avg_logprob: 0.0,
         compression_ratio: 1.0,

@@ -107,6 +107,7 @@ impl EngineSession for DoubleSession {
             end: 1.0,
             text: text.clone(),
             tokens: vec![1],
+            logprobs: Vec::new(),
             temperature: 0.0,
             avg_logprob: -0.1,
             compression_ratio: 1.0,
