@@ -9,6 +9,7 @@
 )]
 
 use std::collections::BTreeSet;
+
 use std::time::Duration;
 
 use auricle_guest::speech::{DropReason, DroppedSegment, Model, Segment, Task};
@@ -16,9 +17,10 @@ use auricle_guest::transcriber::{Collected, Summary};
 use serde_json::{Map, Value, json};
 
 use crate::form::{MAX_KNOWN, MAX_NAME_BYTES};
-use crate::openai::asked::{Asked as OpenAi, FIELDS};
+use crate::openai::asked::{Asked as OpenAi, FIELDS, MAX_KEYWORD_CHARS};
+use crate::openai::chunking::{MAX_PREFIX_MS, MAX_SILENCE_MS};
 use crate::openai::form::Fields;
-use crate::openai::{chunking, references};
+use crate::openai::references;
 use crate::options::{Asked, NAMES};
 use crate::render::{LiveBody, Shown, TranscriptBody};
 
@@ -29,9 +31,6 @@ const FORMS: [&str; 3] = [TRANSCRIPTIONS, TRANSLATIONS, TRANSCRIBE];
 
 /// Read by the forms themselves, beside the tables of fields.
 const PARTS: [&str; 3] = ["file", "known_speaker_names", "known_speaker_references"];
-
-/// Fields that OpenAI's translations do not take: their tokens are not told.
-const TRANSCRIPTIONS_ALONE: [&str; 1] = ["include"];
 
 fn document() -> Value {
     serde_json::from_str(include_str!("../../../web/openapi.json")).unwrap()
@@ -84,13 +83,14 @@ fn asked(path: &str, fields: &[(&str, &str)]) -> Result<String, String> {
     let shown = (asked.format, asked.words, asked.segments, asked.streams);
     let subtitles = &asked.subtitles;
     let model = Model {
-        name: "base".to_owned(),
+        name: asked.model.clone(),
         installed: 0,
         alias_of: None,
         diarizes: false,
     };
     let options = asked.options(&model).map_err(told)?;
-    Ok(format!("{options:?} {shown:?} {subtitles:?}"))
+    let logprobs = asked.logprobs;
+    Ok(format!("{options:?} {shown:?} {subtitles:?} {logprobs}"))
 }
 
 fn written(value: &Value) -> String {
@@ -131,11 +131,14 @@ fn each_form_is_documented_with_the_fields_that_are_read_and_no_others() {
     for path in FORMS {
         let table: &[&str] = if path == TRANSCRIBE { &NAMES } else { &FIELDS };
         let mut read: BTreeSet<&str> = table.iter().chain(&PARTS).copied().collect();
-        if path != TRANSCRIBE {
-            read.insert(chunking::FIELD);
-        }
-        if path == TRANSLATIONS {
-            read.retain(|field| !TRANSCRIPTIONS_ALONE.contains(field));
+        match path {
+            TRANSCRIPTIONS => read.extend(["chunking_strategy"]),
+            TRANSLATIONS => {
+                read.extend(["chunking_strategy"]);
+                // Read to be refused.
+                read.remove("include");
+            }
+            _ => {}
         }
         let fields = documented(path);
         let named: BTreeSet<&str> = fields.keys().map(String::as_str).collect();
@@ -191,16 +194,23 @@ fn documented_lengths_are_those_that_are_enforced() {
                 assert_eq!(length, u64::from(Asked::max_bytes(&name)), "{name}");
             }
             if schema["maxItems"].is_u64() {
-                let most = match path {
-                    TRANSCRIBE => MAX_KNOWN,
-                    _ => references::MAX_KNOWN,
+                let known = if path == TRANSCRIBE {
+                    MAX_KNOWN
+                } else {
+                    references::MAX_KNOWN
                 };
-                assert_eq!(schema["maxItems"], most, "{path}: {name}");
+                assert_eq!(schema["maxItems"], known, "{name}");
             }
         }
         let names = &documented(path)["known_speaker_names"];
         assert_eq!(names["items"]["maxLength"], MAX_NAME_BYTES);
     }
+    let schemas = document()["components"]["schemas"].clone();
+    let keyword = &schemas["Keywords"]["items"];
+    assert_eq!(keyword["maxLength"], MAX_KEYWORD_CHARS);
+    let vad = &schemas["ServerVad"]["properties"];
+    assert_eq!(vad["prefix_padding_ms"]["maximum"], MAX_PREFIX_MS);
+    assert_eq!(vad["silence_duration_ms"]["maximum"], MAX_SILENCE_MS);
 }
 
 fn names(object: &Value) -> BTreeSet<&str> {
@@ -220,8 +230,8 @@ fn what_is_rarely_answered_has_the_documented_fields() {
         start: 0.0,
         end: 1.0,
         text: "Thank you.".to_owned(),
-        logprobs: Vec::new(),
         tokens: vec![1],
+        logprobs: Vec::new(),
         temperature: 0.0,
         avg_logprob: -0.7,
         compression_ratio: 0.6,

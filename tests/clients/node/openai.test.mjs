@@ -73,6 +73,19 @@ test("a translation is text", async () => {
   said(answer.text);
 });
 
+test("models are listed and found", async () => {
+  const listed = [];
+  for await (const model of client.models.list()) listed.push(model.id);
+  assert.ok(listed.includes("whisper-1"));
+  assert.equal((await client.models.retrieve("whisper-1")).object, "model");
+});
+
+test("tokens are told with their probabilities", async () => {
+  const answer = await transcribed({ include: ["logprobs"] });
+  const bytes = answer.logprobs.flatMap((token) => token.bytes);
+  assert.equal(Buffer.from(bytes).toString(), answer.text);
+});
+
 test("a wrong value raises BadRequestError and names the field", async () => {
   await assert.rejects(transcribed({ response_format: "xml" }), (error) => {
     assert.ok(error instanceof OpenAI.BadRequestError);

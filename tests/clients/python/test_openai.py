@@ -34,6 +34,49 @@ def test_json_is_a_transcription_with_its_usage(client, speech, said):
     assert answer.usage.seconds > 0
 
 
+def test_models_that_answer_tokens_bill_tokens(client, speech):
+    answer = strictly(Transcription, transcribed(client, speech, model="gpt-4o-transcribe"))
+    assert answer.usage.type == "tokens"
+    assert answer.usage.input_tokens > 0
+
+
+def test_tokens_are_told_with_their_probabilities(client, speech):
+    answer = strictly(Transcription, transcribed(client, speech, include=["logprobs"]))
+    told = b"".join(bytes(int(byte) for byte in token.bytes) for token in answer.logprobs)
+    assert told.decode() == answer.text
+
+
+def test_a_stream_tells_probabilities_too(client, speech):
+    events = list(transcribed(client, speech, include=["logprobs"], stream=True))
+    assert events[0].logprobs
+    assert events[-1].logprobs
+
+
+def test_the_language_is_one_of_the_candidates(multilingual, speech):
+    answer = strictly(Transcription, transcribed(multilingual, speech, languages=["de", "en"]))
+    assert [language.code for language in answer.languages] == ["en"]
+
+
+def test_a_stream_tells_the_language_too(multilingual, speech):
+    *_, done = transcribed(multilingual, speech, languages=["de", "en"], stream=True)
+    assert [language.code for language in done.languages] == ["en"]
+
+
+def test_keywords_and_chunking_are_taken(client, speech, said):
+    chunking = {"type": "server_vad", "threshold": 0.5, "silence_duration_ms": 300}
+    answer = transcribed(client, speech, keywords=["Americans"], chunking_strategy=chunking)
+    assert said(answer.text)
+
+
+def test_models_are_listed_and_found(client):
+    listed = [model.id for model in client.models.list()]
+    assert {"tiny.en", "whisper-1"} <= set(listed)
+    assert client.models.retrieve("whisper-1").id == "whisper-1"
+    with pytest.raises(openai.NotFoundError) as raised:
+        client.models.retrieve("gpt-9")
+    assert raised.value.code == "model_not_found"
+
+
 def test_text_is_a_string(client, speech, said):
     text = transcribed(client, speech, response_format="text")
     assert isinstance(text, str)
@@ -87,7 +130,6 @@ def data_url(path):
     return "data:audio/wav;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
-@pytest.mark.xfail(raises=openai.BadRequestError, strict=True, reason="data URLs are not read yet")
 def test_a_known_speaker_has_their_name(client, call, voice_of_a):
     answer = transcribed(
         client,

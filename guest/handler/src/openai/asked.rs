@@ -37,7 +37,7 @@ pub const FIELDS: [&str; 19] = [
 ];
 
 /// Longest keyword, in characters: more than any name has.
-const MAX_KEYWORD_CHARS: usize = 100;
+pub const MAX_KEYWORD_CHARS: usize = 100;
 
 /// Fields that mean the same in the tutorial API.
 const COMMON: [&str; 8] = [

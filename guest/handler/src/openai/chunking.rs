@@ -15,8 +15,8 @@ pub const FIELD: &str = "chunking_strategy";
 
 /// The most that may be kept before speech, and the longest silence, in milliseconds: what the host
 /// takes.
-const MAX_PREFIX_MS: u32 = 5_000;
-const MAX_SILENCE_MS: u32 = 30_000;
+pub const MAX_PREFIX_MS: u32 = 5_000;
+pub const MAX_SILENCE_MS: u32 = 30_000;
 
 /// Whether a field belongs to this one.
 pub fn owns(field: &str) -> bool {
