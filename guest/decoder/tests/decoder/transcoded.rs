@@ -94,6 +94,7 @@ fn every_codec_keeps_frequency_and_level() {
         ("quick.opus", &["-c:a", "libopus", "-frame_duration", "2.5"]),
         ("opus.webm", &["-c:a", "libopus"]),
         ("opus.mkv", &["-c:a", "libopus"]),
+        ("opus.mp4", &["-c:a", "libopus"]),
         (
             "surround.opus",
             &[
