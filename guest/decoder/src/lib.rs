@@ -9,7 +9,7 @@
 //! # Limits
 //! No AC-3, AMR or WMA: it says so by name. HE-AAC that is not announced as such comes out without
 //! its upper octave. Encoder delay is removed from MP3, Ogg Vorbis and Opus; AAC keeps its 20 to 50
-//! ms, and Opus in WebM the padding of its last packet, at most 20 ms. Hostile data may make it
+//! ms, and Opus in WebM and MP4 the padding of its last packet, at most 20 ms. Hostile data may make it
 //! panic or run out of memory: that ends the instance, and costs the one request.
 //!
 //! # Layout

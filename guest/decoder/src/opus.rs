@@ -36,20 +36,26 @@ struct Head {
 impl Head {
     fn parse(bytes: &[u8]) -> Option<Self> {
         let [
+            version,
             channels,
-            skip_low,
-            skip_high,
+            skip_0,
+            skip_1,
             _,
             _,
             _,
             _,
-            gain_low,
-            gain_high,
+            gain_0,
+            gain_1,
             family,
             rest @ ..,
-        ] = bytes.strip_prefix(b"OpusHead")?.get(1..)?
+        ] = bytes.strip_prefix(b"OpusHead")?
         else {
             return None;
+        };
+        // MP4 has the same fields the other way round, and says so by a version of 0.
+        let (skip, gain) = match version {
+            0 => ([*skip_1, *skip_0], [*gain_1, *gain_0]),
+            _ => ([*skip_0, *skip_1], [*gain_0, *gain_1]),
         };
         let count = usize::from(*channels);
         let mut mapping = [0, 1, 2, 3, 4, 5, 6, 7];
@@ -64,8 +70,8 @@ impl Head {
         };
         Some(Self {
             channels: count,
-            pre_skip: usize::from(u16::from_le_bytes([*skip_low, *skip_high])),
-            gain: i16::from_le_bytes([*gain_low, *gain_high]),
+            pre_skip: usize::from(u16::from_le_bytes(skip)),
+            gain: i16::from_le_bytes(gain),
             streams,
             coupled,
             mapping,

@@ -103,7 +103,7 @@ impl PcmRecorder {
     /// Everything recorded as a clip; the recorder begins the next clip, and keeps an odd byte.
     ///
     /// # Errors
-    /// [`AudioError::Undecodable`] if the resampler fails, which no input is known to cause.
+    /// [`AudioError::Resample`] if the resampler fails, which no input is known to cause.
     pub fn take(&mut self) -> Result<Clip, AudioError> {
         if let Some(resampler) = &mut self.resampler {
             resampler.finish(&mut self.samples)?;

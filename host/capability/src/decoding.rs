@@ -1,7 +1,7 @@
 //! `auricle:audio/decoding`: an audio file becomes a clip.
 //!
 //! The handler holds a handle at either end and sees no byte. The file goes to the tenant's decoder
-//! component, which runs in a sandbox of its own ([`run`]); what it reads is in `file`, where its
+//! component, which runs in a sandbox of its own (`run`); what it reads is in `file`, where its
 //! samples go in `samples`.
 
 mod file;

@@ -1,5 +1,5 @@
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use auricle::assemble::Node;
 use auricle_capability::MediaError;
@@ -30,14 +30,8 @@ fn node() -> &'static Node {
 }
 
 async fn outcome(misdeed: &str) -> Result<auricle_speech::Clip, MediaError> {
-    let began = Instant::now();
     let file = wav(&[1_000; 16_000]);
     let outcome = decode_for(node(), misdeed, file.clone(), Duration::from_secs(60)).await;
-    assert!(
-        began.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        began.elapsed()
-    );
     // Whoever uses the first-party decoder has it as ever.
     let beside = decode_for(node(), "default", file, Duration::from_secs(60)).await;
     assert_eq!(beside.unwrap().len_samples(), 16_000);

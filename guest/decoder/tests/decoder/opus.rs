@@ -27,7 +27,7 @@ fn what_lies_before_the_start_and_behind_the_end_is_left_out() {
     for (skip, end, expected) in [
         (ahead, u64::from(ahead) + 96_000, 32_000),
         (ahead + 480, u64::from(ahead) + 96_000, 31_840),
-        (ahead, u64::from(ahead) + 93_000, 31_000),
+        (ahead, u64::from(ahead) + 95_760, 31_920),
         // More than there is.
         (ahead, whole + 48_000, (whole - u64::from(ahead)) / 3),
     ] {
@@ -48,9 +48,9 @@ fn opus_comes_out_in_time() {
         with += f64::from(*sample) * turn.sin();
         across += f64::from(*sample) * turn.cos();
     }
-    // A sample is 9.9 degrees.
+    // A sample is 9.9 degrees; the encoder's own resampler has one.
     let degrees = across.atan2(with).to_degrees();
-    assert!(degrees.abs() < 10.0, "{degrees} degrees off");
+    assert!(degrees.abs() < 20.0, "{degrees} degrees off");
 }
 
 #[test]
@@ -65,10 +65,10 @@ fn the_headers_gain_is_applied() {
 }
 
 #[test]
-fn a_layout_that_is_not_known_is_named() {
+fn a_layout_that_is_not_known_is_refused() {
     let (packets, _) = opus_packets(&tone(), 64_000);
     let mut head = opus_head(1, 312, 0);
-    head[9] = 3;
+    head[18] = 3;
     let error = decode_all(&ogg_opus(&head, &packets, 960, 96_000)).unwrap_err();
-    assert!(error.to_string().contains("FLAC"), "{error}");
+    assert!(error.to_string().contains("check that"), "{error}");
 }

@@ -24,7 +24,7 @@ use crate::services::RequestScope;
 use crate::state::{Grants, GuestState};
 
 /// Of the audio that a decoder gives it earns one part in this many as CPU time: whoever is faster
-/// than 20 times real time never runs out. Ours are 200 times and more.
+/// than 20 times real time never runs out. Ours are 150 times and more.
 const CPU_AUDIO_DIVISOR: u32 = 20;
 
 /// CPU time that a mebibyte earns: to walk over the picture of a film takes a tenth of this.
