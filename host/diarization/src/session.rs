@@ -103,7 +103,7 @@ impl Diarization {
     }
 
     /// Answers window `window` with the natural logarithms of the classes' probabilities:
-    /// [`SEGMENT_CLASSES`](crate::SEGMENT_CLASSES) for each of [`WINDOW_FRAMES`] frames.
+    /// [`SEGMENT_CLASSES`](crate::SEGMENT_CLASSES) for each of [`WINDOW_FRAMES`](crate::WINDOW_FRAMES) frames.
     ///
     /// # Errors
     /// [`DiarizationError::WrongAnswer`] for another number of numbers;

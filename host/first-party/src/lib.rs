@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunker_sees_the_clip_its_voices_its_configuration_and_the_log() {
+    fn a_chunker_sees_the_clip_its_voices_what_is_asked_its_configuration_and_the_log() {
         let (imports, exports) = interfaces(CHUNKER);
         assert_eq!(exports, ["auricle:pipeline/chunker@0.1.0"]);
         assert_eq!(
@@ -63,6 +63,7 @@ mod tests {
             [
                 "auricle:audio/clips@0.1.0",
                 "auricle:audio/types@0.1.0",
+                "auricle:pipeline/chunking@0.1.0",
                 "auricle:runtime/configuration@0.1.0",
                 "auricle:runtime/log@0.1.0",
                 "auricle:speech/types@0.1.0",

@@ -8,7 +8,7 @@
 //! # Layout
 //! - [`tenancy`]: who sends a request, and may they. [`upkeep`]: what is done beside requests.
 //! - [`credential`]: keys in the configuration. [`key`]: keys in the store.
-//! - [`store`]: what is kept. [`quota`], [`ledger`]: what may be used and is used; [`bucket`].
+//! - [`store`]: what is kept. [`quota`], [`ledger`]: what may be used and is used; `bucket`.
 //! - [`throttle`]: failed attempts. [`exposure`]: which addresses may be listened on without keys.
 //!
 //! # Limits

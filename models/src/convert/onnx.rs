@@ -71,7 +71,7 @@ pub fn campplus(checkpoint: &Path, out: &Path) -> Result<ConvertedGraph, Convert
 }
 
 /// Writes Silero VAD for 16 kHz with its convolutions as matrix products: the inputs `input`, f32
-/// [T, 576], `h` and `c`, f32 [1, 1, 128], and the outputs `speech_probs`, f32 [T], `hn` and `cn` of
+/// [T, 576], `h` and `c`, f32 [1, 1, 128], and the outputs `speech_probs`, f32 \[T\], `hn` and `cn` of
 /// the graph that it is made from.
 ///
 /// `graph` is silero_vad_16k_sequence.onnx. Otherwise as [`segmentation`]; about 0.05 s.
