@@ -273,7 +273,7 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Threads for graphs: a second of audio costs them 4 ms, so that a few serve any machine.
+/// Threads for graphs: a second of audio costs them about 0.6 ms, so that a few serve any machine.
 fn graph_workers(asked: Option<usize>) -> Result<usize> {
     match asked {
         None => Ok(cores().min(16)),
