@@ -1,6 +1,7 @@
 //! The command line as typed.
 
 mod admin;
+mod deploy;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +10,10 @@ use auricle_formats::{SubtitleOptionError, SubtitleOptions};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use admin::{ClientArgs, KeyArgs, KeyCommand, QuotaArgs, ScopeArg, TenantArgs, TenantCommand};
+pub use deploy::{
+    ComponentArgs, ComponentCommand, DeployArgs, DeployClientArgs, DeployCommand, RoleArg, SetArgs,
+    SignerCommand, StepArgs,
+};
 
 /// A self-hosted speech-to-text server.
 #[derive(Debug, Parser)]
@@ -80,6 +85,10 @@ pub enum Command {
     Tenant(TenantArgs),
     /// Manage keys.
     Key(KeyArgs),
+    /// Bring components to a server.
+    Component(ComponentArgs),
+    /// Change what serves a role.
+    Deploy(DeployArgs),
 }
 
 /// Options of `serve`.
