@@ -157,7 +157,7 @@ impl Desk {
     /// The bytes of a tenant's component.
     ///
     /// # Errors
-    /// [`StoreError::NoComponent`], also for another tenant's; [`DeployError::Damaged`].
+    /// [`DeployError::Store`], also for another tenant's; [`DeployError::Damaged`].
     pub fn content(
         &self,
         tenant: &TenantId,

@@ -46,7 +46,7 @@ async fn a_swap_reaches_an_open_session_with_its_next_answer() {
 
 #[tokio::test]
 async fn swaps_in_mid_call_lose_no_sound() {
-    let tenant = Tenant::new(desk(), "talks").await;
+    let tenant = Tenant::new(desk(), "talks-live").await;
     let samples = &speech().samples[..11 * RATE];
     let mut texts: Vec<Vec<Value>> = Vec::new();
     for swaps in [false, true] {
