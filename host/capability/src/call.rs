@@ -327,7 +327,7 @@ async fn run_http(
     outcome
 }
 
-/// What a failed body looks like to `wasi:http`; [`SourceFailure::from_error`] reads it back.
+/// What a failed body looks like to `wasi:http`; the source's streams read it back.
 fn wasi_error(failure: SourceFailure) -> wasmtime_wasi_http::Error {
     match failure {
         SourceFailure::TooLarge => wasmtime_wasi_http::Error::HttpRequestBodySize(None),
