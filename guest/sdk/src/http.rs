@@ -10,3 +10,4 @@ pub use self::response::{ClientGone, Response, StreamedResponse};
 pub use crate::bindings::auricle::http::multipart::{Form, FormError, Part, base64};
 pub use crate::bindings::auricle::http::websocket::{Message, Socket, SocketError};
 pub use crate::bindings::wasi::http::types::{IncomingRequest, Method, ResponseOutparam};
+pub use crate::bindings::wasi::io::streams::InputStream;

@@ -81,7 +81,9 @@ impl Node {
         let graphs = graphs::parts(config, &store);
         let granted = nn::graphs(graphs.as_ref(), &registry, &scheduler);
         let pipeline = Pipeline::new(PipelineParts {
-            guests: Guests::new(components.runtime.engine().clone()).with_graphs(granted),
+            guests: Guests::new(components.runtime.engine().clone())
+                .with_graphs(granted)
+                .with_converter(config.file.audio.ffmpeg.converter()?),
             deployments,
             registry: Arc::clone(&registry),
             scheduler: Arc::clone(&scheduler),

@@ -30,6 +30,7 @@ pub mod imports {
         world: "auricle:pipeline/handler-imports",
         imports: {
             "auricle:audio/decoding.decode": async | trappable,
+            "auricle:audio/decoding.decode-channels": async | trappable,
             "auricle:speech/recognition.detect-language": async | trappable,
             "auricle:speech/recognition.list-models": async | trappable,
             "auricle:speech/recognition.find-model": async | trappable,

@@ -25,6 +25,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use crate::bindings::assigner::SpeakerAssignerRole;
 use crate::bindings::live::exports::auricle::http::websocket_handler::Upgrade;
 use crate::convert::{segment_from_wit, segment_to_wit, span_from_wit, turn_to_wit};
+use crate::decoding::converter::Converter;
 use crate::nn::NnGrant;
 use crate::nn::services::Graphs;
 use crate::roles::{AssignerComponent, ChunkerComponent, HandlerComponent};
@@ -66,6 +67,7 @@ pub struct UpgradeRequest {
 pub struct Guests {
     engine: Engine,
     graphs: Option<Arc<dyn Graphs>>,
+    converter: Option<Arc<Converter>>,
 }
 
 impl Guests {
@@ -75,7 +77,19 @@ impl Guests {
         Self {
             engine,
             graphs: None,
+            converter: None,
         }
+    }
+
+    /// Has files converted that no decoder knows.
+    #[must_use]
+    pub fn with_converter(mut self, converter: Option<Converter>) -> Self {
+        self.converter = converter.map(Arc::new);
+        self
+    }
+
+    pub(crate) fn converter(&self) -> Option<&Converter> {
+        self.converter.as_deref()
     }
 
     /// Lends these graphs to components whose deployments are granted some.

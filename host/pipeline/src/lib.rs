@@ -34,7 +34,8 @@ use std::time::Duration;
 
 use auricle_audio::DecodeLimits;
 use auricle_capability::{
-    Events, Guests, Media, MediaError, MediaHint, RequestScope, ServedModel, Services, SpeechError,
+    Channels, Decoding, Events, Guests, Media, MediaError, MediaHint, RequestScope, ServedModel,
+    Services, SpeechError,
 };
 use auricle_inference::{DeviceStats, InferenceError, Lease, Registry, Scheduler};
 use auricle_speech::audio::samples_to_duration;
@@ -256,16 +257,20 @@ impl Services for Pipeline {
         scope: &RequestScope,
         media: Media,
         hint: MediaHint,
+        channels: Channels,
         max_duration: Duration,
-    ) -> BoxFuture<'static, Result<Clip, MediaError>> {
+    ) -> BoxFuture<'static, Result<Vec<Clip>, MediaError>> {
         let (inner, scope) = (Arc::clone(&self.inner), scope.clone());
         let decoder = inner.deployments.of(&scope.tenant).decoder.current();
         let mut limits = inner.decode_limits.clone();
         limits.max_duration = limits.max_duration.min(max_duration);
-        let work = async move {
-            let guests = &inner.guests;
-            guests.decode(decoder, &scope, media, hint, limits).await
+        let decoding = Decoding {
+            decoder,
+            hint,
+            limits,
+            channels,
         };
+        let work = async move { inner.guests.decode(&scope, media, decoding).await };
         work.instrument(step!("decode")).boxed()
     }
 
