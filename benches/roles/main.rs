@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use auricle_benches::{FirstParty, scope};
 use auricle_capability::{
-    Events, Media, MediaError, MediaHint, RequestBody, RequestScope, ServedModel, Services,
-    SpeechError, Voices,
+    Channels, Events, Media, MediaError, MediaHint, RequestBody, RequestScope, ServedModel,
+    Services, SpeechError, Voices,
 };
 use auricle_speech::{Clip, LanguageScore, SpeakerOptions, TranscribeOptions, Turn, VoiceStream};
 use criterion::{BenchmarkId, Criterion};
@@ -186,8 +186,9 @@ impl Services for NoServices {
         _: &RequestScope,
         _: Media,
         _: MediaHint,
+        _: Channels,
         _: Duration,
-    ) -> BoxFuture<'static, Result<Clip, MediaError>> {
+    ) -> BoxFuture<'static, Result<Vec<Clip>, MediaError>> {
         Box::pin(async { Err(MediaError::Internal) })
     }
 
