@@ -34,8 +34,8 @@ lint: setup ## check formatting, lints and file lengths
 doc: setup ## build the API documentation (target/doc)
 	@RUSTDOCFLAGS=-Dwarnings $(WITH) cargo doc --release --locked --workspace --no-deps
 
-bench: setup ## run the benchmarks
-	@$(WITH) cargo bench --locked --workspace
+bench: setup ## run the benchmarks and write their pages (about an hour)
+	@benches/run.sh
 
 fuzz: setup ## run the fuzz targets, FUZZ_SECS seconds each (600): fuzz/README.md
 	@scripts/fuzz.sh

@@ -33,7 +33,8 @@ if ! cmp -s benches/requirements.txt "$CACHE/installed.txt"; then
   cp benches/requirements.txt "$CACHE/installed.txt"
 fi
 
-scripts/with-env cargo build --release --locked --workspace --bins
+# Bins alone would be built with other features of wasmtime than `make test` does, anew.
+scripts/with-env cargo build --release --locked --workspace --bins --examples
 for model in base:q8_0 base:f16 base:q5_1; do
   ./target/release/auricle models pull "$model" >/dev/null
 done
