@@ -4,12 +4,12 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::Client;
 use tokio::time::sleep;
 
 use crate::support::audio::{speech, wav};
 use crate::support::raw::{Raw, form, form_start};
 use crate::support::socket::Live;
+use crate::support::upload::builder;
 use crate::support::{SOON, Server, Upload};
 
 /// What the specification gives a cancelled request.
@@ -72,7 +72,7 @@ async fn a_client_that_leaves_frees_its_device_within_a_second() {
 #[tokio::test]
 async fn a_reset_stream_frees_its_device_and_keeps_the_connection() {
     let server = server();
-    let http2 = Client::builder().no_proxy().http2_prior_knowledge();
+    let http2 = builder().http2_prior_knowledge();
     let http2 = http2.build().unwrap();
     let request = Upload::wav(&wav(&endless())).request(&server, "/transcribe");
     let call = tokio::spawn(http2.execute(request.build().unwrap()));

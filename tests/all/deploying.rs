@@ -6,6 +6,8 @@ mod cli;
 mod components;
 /// Handlers of live sessions, swapped and failing.
 mod live;
+/// Components in an OCI registry.
+mod registry;
 /// Deployed, rolled back, kept over a kill.
 mod revisions;
 /// Who answers for a component.

@@ -3,13 +3,13 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, Method};
+use reqwest::Method;
 use tokio::time::sleep;
 
 use crate::support::audio::{silence, speech, wav};
 use crate::support::program::repository;
 use crate::support::server::Builder;
-use crate::support::upload::{client, get};
+use crate::support::upload::{builder, client, get};
 use crate::support::{Answer, SOON, Server, Upload, shared};
 
 async fn model(server: &Server) -> String {
@@ -213,11 +213,7 @@ async fn a_second_signal_stops_at_once() {
 
 #[tokio::test]
 async fn http_2_without_tls_is_served_too() {
-    let http2 = Client::builder()
-        .no_proxy()
-        .http2_prior_knowledge()
-        .build()
-        .unwrap();
+    let http2 = builder().http2_prior_knowledge().build().unwrap();
     let request = Upload::wav(&speech().wav())
         .request(shared(), "/transcribe")
         .build()

@@ -7,7 +7,7 @@ use crate::support::program::{Kept, command};
 use crate::tenancy::desk::{desk, stdout};
 
 /// Runs a verb for a tenant, as its operator.
-fn operator(tenant: &Tenant<'_>, args: &[&str]) -> Output {
+pub fn operator(tenant: &Tenant<'_>, args: &[&str]) -> Output {
     let mut command = command();
     let url = format!("http://{}", tenant.desk.admin);
     command

@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::{RECURSED, arena, logged_kind};
 use crate::guests::{Tenants, beside, get, key, must_not_name_others, send, transcribe, wasm};
+use crate::support::upload::builder;
 use crate::support::{SOON, Server};
 
 /// The handler's request fails, in the shape of the API that was asked, and the log says why.
@@ -119,7 +120,7 @@ async fn an_answer_that_breaks_off_is_not_a_complete_one() {
     let server = arena();
     beside(server, async {
         for version in [reqwest::Version::HTTP_11, reqwest::Version::HTTP_2] {
-            let client = reqwest::Client::builder().no_proxy();
+            let client = builder();
             let client = match version == reqwest::Version::HTTP_2 {
                 true => client.http2_prior_knowledge(),
                 false => client.http1_only(),

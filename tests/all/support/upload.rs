@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::multipart::{Form, Part};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
 use serde_json::Value;
 
 use super::Server;
@@ -11,14 +11,18 @@ use super::Server;
 /// Longest wait for an answer; recognition of the longest file included.
 const ANSWER: Duration = Duration::from_secs(300);
 
+/// A client to be.
+pub fn builder() -> ClientBuilder {
+    // The library comes without one, and asks for it even where nothing is encrypted. A second time
+    // changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // A proxy of the user's environment has no business with loopback.
+    Client::builder().no_proxy()
+}
+
 /// A client that shares no connection with any other.
 pub fn client() -> Client {
-    // A proxy of the user's environment has no business with loopback.
-    Client::builder()
-        .no_proxy()
-        .timeout(ANSWER)
-        .build()
-        .unwrap()
+    builder().timeout(ANSWER).build().unwrap()
 }
 
 /// A multipart form as it grows.

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use super::desk::{Desk, auricle, created, data_dir, desk, error, retry_after, secret, stdout};
 use crate::guests::send;
 use crate::support::Server;
-use crate::support::upload::{Answer, client};
+use crate::support::upload::{Answer, builder, client};
 
 /// Opened by a handler that has nothing at the path.
 fn is_let_in(answer: &Answer) -> bool {
@@ -143,8 +143,7 @@ async fn guessing_is_throttled_and_costs_whoever_has_the_key_nothing() {
     // An address of its own, so that other tests may fail as they like.
     let elsewhere = |last: u8| {
         let address = IpAddr::from([127, 0, 0, last]);
-        let builder = reqwest::Client::builder().no_proxy();
-        builder.local_address(address).build().unwrap()
+        builder().local_address(address).build().unwrap()
     };
     let (guesser, other) = (elsewhere(66), elsewhere(67));
     let url = desk.server.url("/v1/models");

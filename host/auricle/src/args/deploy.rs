@@ -44,18 +44,24 @@ pub struct ComponentArgs {
 /// What to do with components.
 #[derive(Debug, Subcommand)]
 pub enum ComponentCommand {
-    /// Send a component to the server and print its digest. It does not serve yet.
+    /// Send a component to the server and print its digest; it does not serve yet. With --to, to a
+    /// registry instead.
     Push {
         /// The `.wasm` file.
         file: PathBuf,
+        /// A registry, as oci://HOST/NAME:TAG; its name and password are read from the variables
+        /// AURICLE_REGISTRY_USER and AURICLE_REGISTRY_PASSWORD. Prints the manifest's digest.
+        #[arg(long, value_name = "REFERENCE", conflicts_with = "signature")]
+        to: Option<String>,
         /// What `auricle component sign` wrote about it.
         #[arg(long, value_name = "FILE")]
         signature: Option<PathBuf>,
     },
-    /// Fetch a component from the server.
+    /// Fetch a component from the server, or from a registry.
     Pull {
-        /// Its digest.
-        digest: String,
+        /// Its digest, or oci://HOST/NAME:TAG.
+        #[arg(value_name = "DIGEST|REFERENCE")]
+        component: String,
         /// Where to write it.
         #[arg(long, short, value_name = "FILE")]
         output: PathBuf,
@@ -184,9 +190,9 @@ pub struct SetArgs {
     /// The role.
     #[arg(long, value_enum)]
     pub role: RoleArg,
-    /// Digest of a component that was pushed, or a `.wasm` file, which is pushed first. Default: the
-    /// component that comes with the server.
-    #[arg(long, value_name = "DIGEST|FILE")]
+    /// Digest of a component that was pushed; or a `.wasm` file, or oci://HOST/NAME:TAG in a registry,
+    /// which is pushed first. Default: the component that comes with the server.
+    #[arg(long, value_name = "DIGEST|FILE|REFERENCE")]
     pub component: Option<String>,
     /// What `auricle component sign` wrote about the file.
     #[arg(long, value_name = "FILE")]

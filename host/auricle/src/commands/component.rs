@@ -1,5 +1,7 @@
 //! `auricle component`.
 
+mod registry;
+
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,6 +17,7 @@ use serde_json::{Value, json};
 use super::admin::{Refused, field, print_json, time};
 use super::deploy::Client;
 use crate::args::{ComponentArgs, ComponentCommand, SignerCommand};
+pub(super) use registry::Registry;
 
 pub(super) fn run(args: &ComponentArgs) -> Result<ExitCode> {
     match &args.command {
@@ -36,6 +39,22 @@ pub(super) fn run(args: &ComponentArgs) -> Result<ExitCode> {
             };
             sign(statement, key, &signature_file(file, output.as_deref()))
         }
+        ComponentCommand::Push {
+            file,
+            to: Some(reference),
+            ..
+        } => {
+            let registry = Registry::named(reference)?
+                .context("--to must be a registry, as oci://HOST/NAME:TAG")?;
+            println!("{}", registry.push(read(file)?)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        ComponentCommand::Pull { component, output } if component.contains("://") => {
+            let registry = Registry::named(component)?
+                .context("a registry is named as oci://HOST/NAME:TAG")?;
+            write(output, &registry.pull()?)?;
+            Ok(ExitCode::SUCCESS)
+        }
         command => {
             let client = match Client::new(&args.client)? {
                 Ok(client) => client,
@@ -55,13 +74,15 @@ fn remote(
     as_json: bool,
 ) -> Result<Result<ExitCode, Refused>> {
     let answer = match command {
-        ComponentCommand::Push { file, signature } => {
+        ComponentCommand::Push {
+            file, signature, ..
+        } => {
             let bytes = read(file)?;
             let signature = signature.as_deref().map(read_text).transpose()?;
             client.push(&bytes, signature.as_deref())?
         }
-        ComponentCommand::Pull { digest, output } => {
-            let Some(digest) = ComponentDigest::parse(digest) else {
+        ComponentCommand::Pull { component, output } => {
+            let Some(digest) = ComponentDigest::parse(component) else {
                 return Ok(Err(Refused::wrong("a digest has 64 hexadecimal digits")));
             };
             return pull(client, &digest, output);
@@ -114,7 +135,7 @@ fn pull(
         auricle_deployment::blobs::digest(&bytes) == *digest,
         "the server sent other bytes than those of this digest: try again"
     );
-    std::fs::write(output, bytes).with_context(|| format!("{}", output.display()))?;
+    write(output, &bytes)?;
     Ok(Ok(ExitCode::SUCCESS))
 }
 
@@ -170,6 +191,10 @@ fn signature_file(component: &Path, output: Option<&Path>) -> PathBuf {
         },
         Path::to_owned,
     )
+}
+
+fn write(file: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::write(file, bytes).with_context(|| format!("{} cannot be written", file.display()))
 }
 
 pub(super) fn read(file: &Path) -> Result<Vec<u8>> {

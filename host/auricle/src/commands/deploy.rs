@@ -87,8 +87,11 @@ fn deploy(client: &Client, set: &SetArgs) -> Result<Result<Value, Refused>> {
         Some(named) if ComponentDigest::parse(named).is_some() && !Path::new(named).exists() => {
             Some(named.clone())
         }
-        Some(file) => {
-            let bytes = component::read(Path::new(file))?;
+        Some(named) => {
+            let bytes = match component::Registry::named(named)? {
+                Some(registry) => registry.pull()?,
+                None => component::read(Path::new(named))?,
+            };
             let signature = set.signature.as_deref().map(component::read_text);
             match client.push(&bytes, signature.transpose()?.as_deref())? {
                 Ok(pushed) => field(&pushed, "id").as_str().map(str::to_owned),
