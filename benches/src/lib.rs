@@ -15,7 +15,7 @@ use auricle_capability::{
 };
 use auricle_runtime::deployment::RevisionParts;
 use auricle_runtime::{Deployment, InstanceLimits, Revision, Runtime, RuntimeConfig};
-use auricle_speech::TenantId;
+use auricle_speech::{RequestClass, TenantId};
 use auricle_tenancy::Account;
 
 /// How long a call may take; none comes near it.
@@ -78,6 +78,7 @@ pub fn scope() -> RequestScope {
         tenant: TenantId::default_tenant(),
         account: Account::unlimited(),
         request_id: "bench".into(),
+        class: RequestClass::Interactive,
         deadline: Instant::now() + DEADLINE,
     }
 }

@@ -44,6 +44,7 @@ impl HandlerApp {
             tenant: context.tenant.clone(),
             account: Arc::clone(&context.account),
             request_id: context.request_id.as_str().into(),
+            class: context.class,
             deadline: context
                 .deadline
                 .unwrap_or_else(|| Instant::now() + SESSION_DEADLINE),

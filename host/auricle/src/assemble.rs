@@ -64,6 +64,7 @@ impl Node {
             max_queued: minutes(models.max_queued_minutes),
             max_tenant_queued: minutes(models.max_tenant_queued_minutes),
             session_idle: Duration::from_secs(models.idle_state_secs),
+            fairness: models.fairness.shares()?,
             ..DeviceConfig::default()
         })?);
         let runtime = Runtime::start(config.file.runtime.clone())?;
@@ -79,7 +80,8 @@ impl Node {
             catalog: Arc::new(catalog::StoreCatalog::of(&store)),
         };
         let graphs = graphs::parts(config, &store);
-        let granted = nn::graphs(graphs.as_ref(), &registry, &scheduler);
+        let batch_over = models.fairness.batch_over();
+        let granted = nn::graphs(graphs.as_ref(), &registry, &scheduler, batch_over);
         let pipeline = Pipeline::new(PipelineParts {
             guests: Guests::new(components.runtime.engine().clone()).with_graphs(granted),
             deployments,
@@ -88,6 +90,7 @@ impl Node {
             graphs,
             names,
             decode_limits: config.file.audio.decode_limits(),
+            batch_over,
         });
         Ok(Self {
             pipeline,

@@ -18,6 +18,8 @@ use crate::body::{RequestBody, ResponseBody};
 use crate::request_id::RequestId;
 use crate::socket::WebSocket;
 
+pub use auricle_speech::RequestClass;
+
 /// What is known about a request besides itself.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
@@ -33,17 +35,6 @@ pub struct RequestContext {
     pub received: Instant,
     /// When the gateway drops it; `None` for a WebSocket.
     pub deadline: Option<Instant>,
-}
-
-/// How urgent a request is: live before interactive before batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RequestClass {
-    /// Somebody is speaking: a WebSocket.
-    Live,
-    /// Somebody waits for the answer.
-    Interactive,
-    /// Nobody is in a hurry: the client said `x-auricle-class: batch`.
-    Batch,
 }
 
 /// Answers requests.

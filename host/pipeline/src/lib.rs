@@ -39,7 +39,7 @@ use auricle_capability::{
 use auricle_inference::{DeviceStats, InferenceError, Lease, Registry, Scheduler};
 use auricle_speech::audio::samples_to_duration;
 use auricle_speech::{
-    Clip, LanguageScore, MAX_CHUNK_SAMPLES, SpeakerOptions, TranscribeOptions, Turn,
+    Clip, LanguageScore, MAX_CHUNK_SAMPLES, RequestClass, SpeakerOptions, TranscribeOptions, Turn,
 };
 use auricle_telemetry::{Snapshot, step};
 use futures::FutureExt;
@@ -74,6 +74,7 @@ struct Inner {
     names: Arc<ModelNames>,
     decode_limits: DecodeLimits,
 }
+    batch_over: Duration,
 
 /// What the pipeline rests on.
 pub struct PipelineParts {
@@ -92,6 +93,8 @@ pub struct PipelineParts {
     /// Bounds on audio that is decoded.
     pub decode_limits: DecodeLimits,
 }
+    /// Longest audio that anybody waits for; work on more is batch, whatever the request said.
+    pub batch_over: Duration,
 
 impl Pipeline {
     /// Puts the parts together.
@@ -106,6 +109,7 @@ impl Pipeline {
             names,
             decode_limits,
         } = parts;
+            batch_over,
         let inner = Inner {
             guests,
             deployments,
@@ -115,6 +119,7 @@ impl Pipeline {
             names: Arc::new(names),
             decode_limits,
         };
+            batch_over,
         Self {
             inner: Arc::new(inner),
         }
@@ -180,6 +185,21 @@ impl Inner {
     }
 }
 
+    /// The scope of work on `clip`.
+    fn classed(&self, scope: &RequestScope, clip: &Clip) -> RequestScope {
+        classed(scope, clip.len_samples(), self.batch_over)
+    }
+}
+
+/// The scope of work on so much audio: over `batch_over` it is batch, and takes the place of nobody
+/// who waits for an answer or speaks.
+fn classed(scope: &RequestScope, samples: u64, batch_over: Duration) -> RequestScope {
+    let mut scope = scope.clone();
+    if samples_to_duration(samples) > batch_over {
+        scope.class = RequestClass::Batch;
+    }
+    scope
+
 impl Services for Pipeline {
     fn transcribe(
         &self,
@@ -192,7 +212,7 @@ impl Services for Pipeline {
             speakers::check(speakers)?;
         }
         let (sender, receiver) = tokio::sync::mpsc::channel(QUEUED_EVENTS);
-        let (pipeline, scope) = (self.clone(), scope.clone());
+        let (pipeline, scope) = (self.clone(), self.inner.classed(scope, &clip));
         let step = step!("transcribe", audio_secs = clip.span().end_secs());
         let work = async move {
             if let Err(error) =
@@ -212,7 +232,7 @@ impl Services for Pipeline {
         clip: Clip,
         options: SpeakerOptions,
     ) -> BoxFuture<'static, Result<Vec<Turn>, SpeechError>> {
-        let (pipeline, scope) = (self.clone(), scope.clone());
+        let (pipeline, scope) = (self.clone(), self.inner.classed(scope, &clip));
         async move {
             pipeline.inner.diarizer()?;
             speakers::check(&options)?;
