@@ -50,7 +50,7 @@ impl FirstParty {
         let chunker = roles.chunker(&runtime, &file(auricle_first_party::CHUNKER))?;
         let assigner = roles.assigner(&runtime, &file(auricle_first_party::SPEAKER_ASSIGNER))?;
         Ok(Self {
-            guests: Guests::new(runtime.engine().clone()),
+            guests: Guests::new(&runtime),
             handler: revision(handler),
             decoder: revision(decoder),
             chunker: revision(chunker),

@@ -165,6 +165,7 @@ fn app_error(failure: GuestFailure) -> AppError {
         GuestFailure::PoolExhausted => AppError::Overloaded {
             retry_after: POOL_RETRY,
         },
+        GuestFailure::OverQuota(over) => AppError::OverQuota(over),
         _ => AppError::ComponentFailed { detail },
     }
 }

@@ -83,7 +83,7 @@ impl Node {
         let batch_over = models.fairness.batch_over();
         let granted = nn::graphs(graphs.as_ref(), &registry, &scheduler, batch_over);
         let pipeline = Pipeline::new(PipelineParts {
-            guests: Guests::new(components.runtime.engine().clone()).with_graphs(granted),
+            guests: Guests::new(&components.runtime).with_graphs(granted),
             deployments,
             registry: Arc::clone(&registry),
             scheduler: Arc::clone(&scheduler),

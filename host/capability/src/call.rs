@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use auricle_runtime::{GuestData, GuestFailure, Revision, metered, new_store};
+use auricle_runtime::{GuestData, GuestFailure, Revision, Runtime, metered, new_store};
 use auricle_speech::{Clip, MAX_CHUNK_SAMPLES, Segment, Span, Turn};
 use auricle_telemetry::step;
 use bytes::Bytes;
@@ -27,6 +27,7 @@ use crate::bindings::live::exports::auricle::http::websocket_handler::Upgrade;
 use crate::convert::{segment_from_wit, segment_to_wit, span_from_wit, turn_to_wit};
 use crate::nn::NnGrant;
 use crate::nn::services::Graphs;
+use crate::places::Places;
 use crate::roles::{AssignerComponent, ChunkerComponent, HandlerComponent};
 use crate::services::{Listening, RequestScope, Services, Socket};
 use crate::source::SourceFailure;
@@ -65,15 +66,17 @@ pub struct UpgradeRequest {
 #[derive(Clone)]
 pub struct Guests {
     engine: Engine,
+    places: Arc<Places>,
     graphs: Option<Arc<dyn Graphs>>,
 }
 
 impl Guests {
-    /// Calls guests on `engine`, the one they were compiled for.
+    /// Calls guests on `runtime`, the one they were compiled for.
     #[must_use]
-    pub fn new(engine: Engine) -> Self {
+    pub fn new(runtime: &Runtime) -> Self {
         Self {
-            engine,
+            engine: runtime.engine().clone(),
+            places: Places::new(runtime.max_instances()),
             graphs: None,
         }
     }
@@ -100,7 +103,7 @@ impl Guests {
         request: Request<RequestBody>,
     ) -> Result<Response<ResponseBody>, GuestFailure> {
         let (sender, response) = oneshot::channel();
-        let store = self.store("handler", &revision, &scope, Grants::of_handler(services));
+        let store = self.store("handler", &revision, &scope, Grants::of_handler(services))?;
         let deadline = scope.deadline;
         let work = run_http(store, revision, deadline, request, sender);
         let task = AbortOnDrop(tokio::spawn(
@@ -135,7 +138,7 @@ impl Guests {
         let Some(live) = &revision.component.live else {
             return Err(GuestFailure::ContractBroken("serves no WebSockets".into()));
         };
-        let mut store = self.store("handler", revision, &scope, Grants::of_handler(services));
+        let mut store = self.store("handler", revision, &scope, Grants::of_handler(services))?;
         let upgrade = Upgrade {
             path_with_query: request.path_with_query,
             headers: request.headers,
@@ -180,7 +183,7 @@ impl Guests {
         clip: &Clip,
     ) -> Result<Vec<Span>, GuestFailure> {
         let grants = Grants::of_chunker(listening, clip.len_samples());
-        let mut store = self.store("chunker", revision, scope, grants);
+        let mut store = self.store("chunker", revision, scope, grants)?;
         let spans = run(&mut store, scope.deadline, async |store| {
             let handle = store.data_mut().table.push(clip.clone())?;
             let guest = revision.component.0.instantiate_async(&mut *store).await?;
@@ -205,7 +208,7 @@ impl Guests {
         revision: &Revision<AssignerComponent>,
         scope: &RequestScope,
     ) -> Result<Assigner, GuestFailure> {
-        let mut store = self.store("speaker-assigner", revision, scope, Grants::default());
+        let mut store = self.store("speaker-assigner", revision, scope, Grants::default())?;
         let guest = run(&mut store, scope.deadline, async |store| {
             revision.component.0.instantiate_async(store).await
         })
@@ -223,12 +226,14 @@ impl Guests {
         revision: &Revision<P>,
         scope: &RequestScope,
         grants: Grants,
-    ) -> Store<GuestState> {
+    ) -> Result<Store<GuestState>, GuestFailure> {
+        let place = self.places.take(&scope.account);
+        let place = place.map_err(|failure| counted(role, failure))?;
         let configuration = Arc::clone(&revision.configuration);
         let nn = NnGrant::new(self.graphs.clone(), Arc::clone(&revision.graphs));
-        let grants = grants.with_nn(nn);
-        let state = GuestState::new(role, scope.clone(), configuration, &revision.limits, grants);
-        new_store(&self.engine, state, &revision.limits)
+        let (grants, limits) = (grants.with_nn(nn), &revision.limits);
+        let state = GuestState::new(role, scope.clone(), configuration, limits, grants, place);
+        Ok(new_store(&self.engine, state, limits))
     }
 }
 

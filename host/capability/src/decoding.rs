@@ -1,9 +1,10 @@
 //! `auricle:audio/decoding`: an audio file becomes a clip.
 //!
 //! The handler holds a handle at either end and sees no byte. The file goes to the tenant's decoder
-//! component, which runs in a sandbox of its own (`run`); what it reads is in `file`, where its
-//! samples go in `samples`.
+//! component, which runs in a sandbox of its own (`run`), on one of the machine's cores (`cores`);
+//! what it reads is in `file`, where its samples go in `samples`.
 
+mod cores;
 mod file;
 pub(crate) mod run;
 mod samples;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use auricle_speech::Clip;
 use auricle_speech::audio::samples_to_duration;
+use auricle_tenancy::OverQuota;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::DynInputStream;
 
@@ -23,6 +25,13 @@ use crate::bindings::imports::auricle::audio::types::Hint;
 use crate::held::clip_bytes;
 use crate::source::SourceFailure;
 use crate::state::GuestState;
+
+/// Seconds after which a tenant whose requests hold all that it may hold can ask again: about one
+/// request's length.
+const HELD_RETRY_SECS: u32 = 5;
+
+/// Seconds after which an instance may be free again.
+const POOL_RETRY_SECS: u32 = 1;
 
 pub(crate) use file::HostFile;
 pub(crate) use samples::HostClip;
@@ -76,6 +85,12 @@ pub enum MediaError {
     /// The bytes did not arrive.
     #[error(transparent)]
     Source(#[from] SourceFailure),
+    /// The tenant's components use as much as they may.
+    #[error(transparent)]
+    OverQuota(#[from] OverQuota),
+    /// No instance is free for the decoder.
+    #[error("the server is busy: try again in {} s", POOL_RETRY_SECS)]
+    Overloaded,
     /// The host failed; the log says how.
     #[error("the audio could not be decoded on this server for now; try again later")]
     Internal,
@@ -98,12 +113,12 @@ impl Host for GuestState {
         let decoding = self.services()?.decode(&self.scope, media, hint, left);
         match decoding.await {
             Ok(clip) if self.held.check(clip_bytes(clip.len_samples())).is_err() => {
-                Ok(Err(DecodeError::OverBudget))
+                Ok(Err(DecodeError::OverBudget(HELD_RETRY_SECS)))
             }
             Ok(clip) => Ok(Ok(self.push_clip(clip)?)),
             // What the tenant's other requests hold is for waiting, not for a shorter file.
             Err(MediaError::TooLong { max_secs }) if left < own && max_secs >= left.as_secs() => {
-                Ok(Err(DecodeError::OverBudget))
+                Ok(Err(DecodeError::OverBudget(HELD_RETRY_SECS)))
             }
             Err(error) => Ok(Err(error.into())),
         }
@@ -138,6 +153,11 @@ impl From<MediaError> for DecodeError {
                 "its base64 is broken: encode the whole file, and nothing else".to_owned(),
             ),
             MediaError::Source(failure) => Self::Source(failure.into()),
+            MediaError::OverQuota(over) => {
+                let secs = over.retry_after().as_millis().div_ceil(1000);
+                Self::OverBudget(u32::try_from(secs).unwrap_or(u32::MAX).max(1))
+            }
+            MediaError::Overloaded => Self::Overloaded(POOL_RETRY_SECS),
             MediaError::Internal => Self::Other(None),
         }
     }

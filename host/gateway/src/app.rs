@@ -139,6 +139,9 @@ pub enum AppError {
         /// When to come back.
         retry_after: Duration,
     },
+    /// The tenant has used up a quota: 429 `rate_limit_exceeded`, which says which.
+    #[error("the tenant is over a quota: {0}")]
+    OverQuota(auricle_tenancy::OverQuota),
     /// The model is not loaded yet: 503 `model_loading`.
     #[error("the model is being loaded")]
     Loading {

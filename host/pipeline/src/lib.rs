@@ -42,6 +42,7 @@ use auricle_speech::{
     Clip, LanguageScore, MAX_CHUNK_SAMPLES, RequestClass, SpeakerOptions, TranscribeOptions, Turn,
 };
 use auricle_telemetry::{Snapshot, step};
+use auricle_tenancy::OverQuota;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tracing::Instrument;
@@ -298,12 +299,15 @@ impl Services for Pipeline {
 /// that it can be.
 pub(crate) fn use_audio(scope: &RequestScope, samples: u64) -> Result<(), SpeechError> {
     let used = scope.account.use_audio(samples_to_duration(samples));
-    used.map_err(|over| {
-        let wait = over.retry_after().as_millis().div_ceil(1000);
-        SpeechError::OverLimit {
-            retry_after_secs: u32::try_from(wait).unwrap_or(u32::MAX).max(1),
-        }
-    })
+    used.map_err(|over| over_limit(&over))
+}
+
+/// What a client is told that is over a quota.
+pub(crate) fn over_limit(over: &OverQuota) -> SpeechError {
+    let wait = over.retry_after().as_millis().div_ceil(1000);
+    SpeechError::OverLimit {
+        retry_after_secs: u32::try_from(wait).unwrap_or(u32::MAX).max(1),
+    }
 }
 
 /// What a client is told of a failure of the device; the log has the rest.

@@ -9,6 +9,7 @@
 //! - [`tenancy`]: who sends a request, and may they. [`upkeep`]: what is done beside requests.
 //! - [`credential`]: keys in the configuration. [`key`]: keys in the store.
 //! - [`store`]: what is kept. [`quota`], [`ledger`]: what may be used and is used; `bucket`.
+//! - [`instances`]: what components use.
 //! - [`throttle`]: failed attempts. [`exposure`]: which addresses may be listened on without keys.
 //!
 //! # Limits
@@ -19,6 +20,7 @@
 mod bucket;
 pub mod credential;
 pub mod exposure;
+pub mod instances;
 pub mod key;
 pub mod ledger;
 pub mod quota;
@@ -30,6 +32,7 @@ pub mod upkeep;
 pub use bucket::Standing;
 pub use credential::{CredentialConfig, Credentials, KeyConfig};
 pub use exposure::check_exposure;
+pub use instances::{LiveInstance, MemoryRefusal};
 pub use key::{FreshKey, Key, KeyId, Scope, TenantName};
 pub use ledger::{Account, Flowing, Ledger, OverQuota};
 pub use quota::{InvalidQuota, Quotas};

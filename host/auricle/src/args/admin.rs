@@ -83,6 +83,12 @@ pub struct QuotaArgs {
     /// Bytes of audio and tensors that the host holds.
     #[arg(long, value_name = "BYTES")]
     pub max_host_bytes: Option<String>,
+    /// Seconds of processor time of components within a minute.
+    #[arg(long, value_name = "SECONDS")]
+    pub guest_cpu_secs_per_minute: Option<String>,
+    /// Bytes of memory of components.
+    #[arg(long, value_name = "BYTES")]
+    pub max_guest_memory_bytes: Option<String>,
     /// Models, with commas between them; an empty text allows none.
     #[arg(long, value_name = "NAMES")]
     pub models: Option<String>,

@@ -5,17 +5,18 @@
 //! temporary file, which the system removes with the process. The spool blocks: a decoder runs on a
 //! thread of its own.
 //!
-//! The decoder has one of the machine's cores while it computes and gives it back while it waits
-//! for bytes: a client that sends slowly must hold up nobody.
+//! The decoder has one of the machine's cores while it computes (`cores`) and gives it back while it
+//! waits for bytes: a client that sends slowly must hold up nobody.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
+use auricle_runtime::Pause;
 use bytes::Bytes;
 use tempfile::SpooledTempFile;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::MediaSource;
+use super::cores::Seat;
 use crate::bindings::decoder::auricle::audio::source::{Host, ReadError};
 use crate::source::{SourceFailure, read_chunk};
 use crate::state::GuestState;
@@ -31,12 +32,6 @@ const SPOOL_MEMORY_BYTES: usize = 4 << 20;
 
 /// Bytes that are read of a blocking reader at once.
 const BLOCK_BYTES: usize = 64 << 10;
-
-/// Decoders that compute at once: one per core, since each keeps one busy.
-static CORES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Arc::new(Semaphore::new(cores))
-});
 
 /// Why a file cannot be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +54,7 @@ pub(crate) struct HostFile {
     /// Bytes that have arrived.
     arrived_bytes: u64,
     failure: Option<FileFailure>,
-    core: Option<OwnedSemaphorePermit>,
+    seat: Arc<Seat>,
 }
 
 /// Where what was read has gone.
@@ -73,7 +68,7 @@ enum Place {
 }
 
 impl HostFile {
-    pub(crate) fn new(source: MediaSource, max_spool_bytes: u64) -> Self {
+    pub(crate) fn new(source: MediaSource, max_spool_bytes: u64, seat: Arc<Seat>) -> Self {
         Self {
             source,
             max_spool_bytes,
@@ -81,7 +76,7 @@ impl HostFile {
             place: Place::Front(Vec::new()),
             arrived_bytes: 0,
             failure: None,
-            core: None,
+            seat,
         }
     }
 
@@ -90,12 +85,21 @@ impl HostFile {
         self.failure
     }
 
-    /// Waits for a core to compute on.
-    pub(crate) async fn take_core(&mut self) {
-        if self.core.is_none() {
-            // Fails only when the semaphore is closed, which nobody does.
-            self.core = Arc::clone(&CORES).acquire_owned().await.ok();
+    /// What the decoder waits for before it computes on, when somebody else's turn has come.
+    pub(crate) fn pause(&self) -> Option<Pause> {
+        if !self.seat.is_due() {
+            return None;
         }
+        let seat = Arc::clone(&self.seat);
+        Some(Box::pin(async move {
+            seat.leave();
+            seat.take().await;
+        }))
+    }
+
+    /// Where the decoder sits.
+    pub(crate) fn seat(&self) -> &Arc<Seat> {
+        &self.seat
     }
 
     /// The next bytes of the source; none at the end.
@@ -108,14 +112,14 @@ impl HostFile {
                 match futures::poll!(&mut next) {
                     std::task::Poll::Ready(arrived) => arrived,
                     std::task::Poll::Pending => {
-                        self.core = None;
+                        self.seat.leave();
                         next.await
                     }
                 }
             }
             MediaSource::Reader(reader) => read_block(reader),
         };
-        self.take_core().await;
+        self.seat.take().await;
         match arrived {
             Ok(bytes) => {
                 let bytes = bytes.unwrap_or_default();

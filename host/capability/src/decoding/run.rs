@@ -14,6 +14,7 @@ use auricle_speech::Clip;
 use tokio::sync::oneshot;
 use wasmtime::Store;
 
+use super::cores::Seat;
 use super::file::FileFailure;
 use super::{HostClip, HostFile, Media, MediaError, MediaHint};
 use crate::bindings::decoder::exports::auricle::pipeline::decoder::DecodeFailure;
@@ -64,8 +65,10 @@ impl Guests {
         hint: MediaHint,
         limits: DecodeLimits,
     ) -> Result<Clip, MediaError> {
-        let mut store = self.store("decoder", &revision, scope, Grants::default());
-        let file = HostFile::new(media.0, limits.max_spool_bytes);
+        let store = self.store("decoder", &revision, scope, Grants::default());
+        let mut store = store.map_err(|failure| broken(scope, &failure))?;
+        let seat = Seat::new(scope.tenant.clone());
+        let file = HostFile::new(media.0, limits.max_spool_bytes, seat);
         let clip = HostClip::new(limits);
         store.data_mut().decodes(file, clip);
         let (scope, deadline) = (scope.clone(), scope.deadline);
@@ -110,7 +113,8 @@ async fn decode(
         content_type: hint.content_type,
     };
     let outcome = run_within_budget(&mut store, async |store| {
-        store.data_mut().file()?.take_core().await;
+        let seat = Arc::clone(store.data_mut().file()?.seat());
+        seat.take().await;
         let guest = revision.component.0.instantiate_async(&mut *store).await?;
         guest
             .auricle_pipeline_decoder()
@@ -119,7 +123,7 @@ async fn decode(
     })
     .await;
     let used = store.data().cpu_meter().used();
-    let (tenant, request_id) = (scope.tenant.clone(), scope.request_id.clone());
+    let request_id = &scope.request_id;
     let internal = |_| MediaError::Internal;
     let (file, clip) = store.data_mut().decoded().map_err(internal)?;
     let audio_secs = clip.duration().as_secs_f64();
@@ -136,10 +140,7 @@ async fn decode(
     match outcome {
         Ok(Ok(())) => clip.finish(),
         Ok(Err(failure)) => Err(refused(failure)),
-        Err(failure) => {
-            tracing::warn!(%tenant, %request_id, role = "decoder", kind = failure.kind(), error = %failure, "a component failed");
-            Err(broken(&failure))
-        }
+        Err(failure) => Err(broken(scope, &failure)),
     }
 }
 
@@ -160,9 +161,13 @@ fn refused(failure: DecodeFailure) -> MediaError {
     }
 }
 
-fn broken(failure: &GuestFailure) -> MediaError {
+/// What the sender is told of a decoder that failed; the log has the rest.
+fn broken(scope: &RequestScope, failure: &GuestFailure) -> MediaError {
+    let (tenant, request_id) = (&scope.tenant, &scope.request_id);
+    tracing::warn!(%tenant, %request_id, role = "decoder", kind = failure.kind(), error = %failure, "a component failed");
     match failure {
-        GuestFailure::PoolExhausted => MediaError::Internal,
+        GuestFailure::PoolExhausted => MediaError::Overloaded,
+        GuestFailure::OverQuota(over) => MediaError::OverQuota(*over),
         _ => MediaError::Undecodable(BROKEN.to_owned()),
     }
 }
