@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use auricle_formats::{SubtitleOptionError, SubtitleOptions};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use admin::{ClientArgs, KeyArgs, KeyCommand, QuotaArgs, ScopeArg, TenantArgs, TenantCommand};
+pub use admin::{
+    AuditArgs, ClientArgs, KeyArgs, KeyCommand, QuotaArgs, ScopeArg, TenantArgs, TenantCommand,
+};
 
 /// A self-hosted speech-to-text server.
 #[derive(Debug, Parser)]
@@ -80,6 +82,8 @@ pub enum Command {
     Tenant(TenantArgs),
     /// Manage keys.
     Key(KeyArgs),
+    /// Show who changed what, newest first.
+    Audit(AuditArgs),
 }
 
 /// Options of `serve`.
