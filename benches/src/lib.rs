@@ -15,7 +15,7 @@ use auricle_capability::{
 };
 use auricle_runtime::deployment::RevisionParts;
 use auricle_runtime::{InstanceLimits, Revision, Runtime, RuntimeConfig};
-use auricle_speech::TenantId;
+use auricle_speech::{RequestClass, TenantId};
 use auricle_tenancy::Account;
 
 /// How long a call may take; none comes near it.
@@ -50,7 +50,7 @@ impl FirstParty {
         let chunker = roles.chunker(&runtime, &file(auricle_first_party::CHUNKER))?;
         let assigner = roles.assigner(&runtime, &file(auricle_first_party::SPEAKER_ASSIGNER))?;
         Ok(Self {
-            guests: Guests::new(runtime.engine().clone()),
+            guests: Guests::new(&runtime),
             handler: revision(handler),
             decoder: revision(decoder),
             chunker: revision(chunker),
@@ -78,6 +78,7 @@ pub fn scope() -> RequestScope {
         tenant: TenantId::default_tenant(),
         account: Account::unlimited(),
         request_id: "bench".into(),
+        class: RequestClass::Interactive,
         deadline: Instant::now() + DEADLINE,
     }
 }

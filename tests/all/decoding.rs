@@ -20,7 +20,7 @@ use auricle::assemble::Node;
 use auricle_audio::DecodeLimits;
 use auricle_capability::{Channels, Media, MediaError, MediaHint, RequestScope, Services};
 use auricle_decoder::native;
-use auricle_speech::{Clip, TenantId};
+use auricle_speech::{Clip, RequestClass, TenantId};
 use auricle_tenancy::Account;
 
 use crate::inside::config;
@@ -37,6 +37,7 @@ fn scope(tenant: &str) -> RequestScope {
     RequestScope {
         tenant: TenantId::new(tenant).unwrap(),
         request_id: "decoding".into(),
+        class: RequestClass::Interactive,
         deadline: Instant::now() + Duration::from_secs(120),
         account: Account::unlimited(),
     }

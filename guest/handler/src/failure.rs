@@ -9,9 +9,6 @@ use auricle_guest::http::{FormError, Response};
 use auricle_guest::log;
 use auricle_guest::speech::SpeechError;
 
-/// Seconds after which a tenant over its budget may ask again: about one request's length.
-const OVER_BUDGET_RETRY_SECS: u32 = 5;
-
 /// OpenAI's word for a model that is not there.
 pub const MODEL_NOT_FOUND: &str = "model_not_found";
 
@@ -138,6 +135,10 @@ fn too_large() -> Failure {
     Failure::new(413, "the request is larger than the server accepts")
 }
 
+fn overloaded(secs: u32) -> Failure {
+    Failure::new(503, format!("the server is busy: try again in {secs} s")).retry_after(secs)
+}
+
 fn timed_out() -> Failure {
     Failure::new(408, "the request did not arrive in time")
 }
@@ -173,16 +174,13 @@ impl From<DecodeError> for Failure {
             DecodeError::Source(SourceFailure::TooLarge) => too_large(),
             DecodeError::Source(SourceFailure::TimedOut) => timed_out(),
             DecodeError::Source(SourceFailure::Disconnected) => broken_off(),
-            DecodeError::OverBudget => Self::new(
+            DecodeError::OverBudget(secs) => Self::new(
                 429,
-                "your running requests hold all the memory you may use: wait for one to end",
+                format!("your running requests hold all you may hold, or have used it up: try again in {secs} s"),
             )
-            .retry_after(OVER_BUDGET_RETRY_SECS)
+            .retry_after(secs)
             .coded(RATE_LIMIT_EXCEEDED),
-            DecodeError::Overloaded(secs) => {
-                Self::new(503, format!("the server is busy: try again in {secs} s"))
-                    .retry_after(secs)
-            }
+            DecodeError::Overloaded(secs) => overloaded(secs),
             DecodeError::DeadlineExceeded => Self::new(504, "decoding took longer than it may"),
             DecodeError::Other(text) => Self::internal(text),
         }
@@ -203,13 +201,10 @@ impl From<SpeechError> for Failure {
             SpeechError::InvalidOption(text) | SpeechError::Unavailable(text) => {
                 Self::new(400, text)
             }
-            SpeechError::Overloaded(secs) => {
-                Self::new(503, format!("the server is busy: try again in {secs} s"))
-                    .retry_after(secs)
-            }
+            SpeechError::Overloaded(secs) => overloaded(secs),
             SpeechError::OverLimit(secs) => Self::new(
                 429,
-                format!("you have as much audio queued, or used this minute, as you may: try again in {secs} s"),
+                format!("you have as much queued or at work, or used this minute, as you may: try again in {secs} s"),
             )
             .retry_after(secs)
             .coded(RATE_LIMIT_EXCEEDED),
@@ -253,7 +248,7 @@ mod tests {
             (DecodeError::Undecodable("x".to_owned()).into(), 422),
             (DecodeError::TooLong(60).into(), 413),
             (DecodeError::Source(SourceFailure::TooLarge).into(), 413),
-            (DecodeError::OverBudget.into(), 429),
+            (DecodeError::OverBudget(5).into(), 429),
             (DecodeError::Overloaded(1).into(), 503),
             (DecodeError::DeadlineExceeded.into(), 504),
             (SpeechError::UnknownModel("x".to_owned()).into(), 400),

@@ -113,6 +113,7 @@ impl HandlerApp {
             tenant: context.tenant.clone(),
             account: Arc::clone(&context.account),
             request_id: context.request_id.as_str().into(),
+            class: context.class,
             deadline: context
                 .deadline
                 .unwrap_or_else(|| Instant::now() + SESSION_DEADLINE),
@@ -236,6 +237,7 @@ fn app_error(failure: GuestFailure) -> AppError {
         GuestFailure::PoolExhausted => AppError::Overloaded {
             retry_after: POOL_RETRY,
         },
+        GuestFailure::OverQuota(over) => AppError::OverQuota(over),
         _ => AppError::ComponentFailed { detail },
     }
 }

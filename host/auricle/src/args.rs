@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use auricle_formats::{SubtitleOptionError, SubtitleOptions};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use admin::{ClientArgs, KeyArgs, KeyCommand, QuotaArgs, ScopeArg, TenantArgs, TenantCommand};
+pub use admin::{
+    AuditArgs, ClientArgs, KeyArgs, KeyCommand, QuotaArgs, ScopeArg, TenantArgs, TenantCommand,
+};
 pub use deploy::{
     ComponentArgs, ComponentCommand, DeployArgs, DeployClientArgs, DeployCommand, RoleArg, SetArgs,
     SignerCommand, StepArgs,
@@ -85,6 +87,8 @@ pub enum Command {
     Tenant(TenantArgs),
     /// Manage keys.
     Key(KeyArgs),
+    /// Show who changed what, newest first.
+    Audit(AuditArgs),
     /// Bring components to a server.
     Component(ComponentArgs),
     /// Change what serves a role.

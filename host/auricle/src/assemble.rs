@@ -68,6 +68,7 @@ impl Node {
             max_queued: minutes(models.max_queued_minutes),
             max_tenant_queued: minutes(models.max_tenant_queued_minutes),
             session_idle: Duration::from_secs(models.idle_state_secs),
+            fairness: models.fairness.shares()?,
             ..DeviceConfig::default()
         })?);
         let runtime = Runtime::start(config.file.runtime.clone())?;
@@ -81,9 +82,9 @@ impl Node {
             catalog: Arc::new(catalog::StoreCatalog::of(&store)),
         };
         let graphs = graphs::parts(config, &store);
-        let granted = nn::graphs(graphs.as_ref(), &registry, &scheduler);
-        let engine = workshop.runtime().engine().clone();
-        let guests = Guests::new(engine)
+        let batch_over = models.fairness.batch_over();
+        let granted = nn::graphs(graphs.as_ref(), &registry, &scheduler, batch_over);
+        let guests = Guests::new(workshop.runtime())
             .with_graphs(granted)
             .with_converter(config.file.audio.ffmpeg.converter()?);
         let pipeline = Pipeline::new(PipelineParts {
@@ -94,6 +95,7 @@ impl Node {
             graphs,
             names,
             decode_limits: config.file.audio.decode_limits(),
+            batch_over,
         });
         Ok(Self {
             pipeline,

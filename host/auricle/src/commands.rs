@@ -2,6 +2,7 @@
 
 mod admin;
 mod audio;
+mod audit;
 mod component;
 mod deploy;
 mod diarize;
@@ -45,6 +46,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Models(command) => models::run(config, command),
         Command::Tenant(args) => tenant::run(&config, &args),
         Command::Key(args) => key::run(&config, &args),
+        Command::Audit(args) => audit::run(&config, &args),
         Command::Component(args) => component::run(&args),
         Command::Deploy(args) => deploy::run(&args),
     }

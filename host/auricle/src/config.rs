@@ -3,6 +3,7 @@
 //! A key that is not known is an error: a typing mistake must not be a limit that is not there.
 //! Flags win over variables, those over the file, the file over the defaults.
 
+mod fairness;
 mod models;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ use serde::Deserialize;
 
 use crate::args::{Common, ServeArgs};
 
+pub use fairness::FairnessConfig;
 pub use models::{GraphConfig, IdleUnload, ModelsConfig};
 
 /// The model of requests that name none, when nobody says otherwise.

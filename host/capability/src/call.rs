@@ -9,7 +9,7 @@ mod assigner;
 use std::sync::Arc;
 use std::time::Instant;
 
-use auricle_runtime::{GuestData, GuestFailure, Revision, Tally, metered, new_store};
+use auricle_runtime::{GuestData, GuestFailure, Revision, Runtime, Tally, metered, new_store};
 use auricle_speech::{Clip, MAX_CHUNK_SAMPLES, Span};
 use auricle_telemetry::step;
 use bytes::Bytes;
@@ -29,6 +29,7 @@ use crate::convert::span_from_wit;
 use crate::decoding::converter::Converter;
 use crate::nn::NnGrant;
 use crate::nn::services::Graphs;
+use crate::places::Places;
 use crate::roles::{ChunkerComponent, HandlerComponent};
 use crate::services::{Listening, RequestScope, Services};
 use crate::source::SourceFailure;
@@ -69,16 +70,18 @@ pub struct UpgradeRequest {
 #[derive(Clone)]
 pub struct Guests {
     engine: Engine,
+    places: Arc<Places>,
     graphs: Option<Arc<dyn Graphs>>,
     converter: Option<Arc<Converter>>,
 }
 
 impl Guests {
-    /// Calls guests on `engine`, the one they were compiled for.
+    /// Calls guests on `runtime`, the one they were compiled for.
     #[must_use]
-    pub fn new(engine: Engine) -> Self {
+    pub fn new(runtime: &Runtime) -> Self {
         Self {
-            engine,
+            engine: runtime.engine().clone(),
+            places: Places::new(runtime.max_instances()),
             graphs: None,
             converter: None,
         }
@@ -117,7 +120,7 @@ impl Guests {
         request: Request<RequestBody>,
     ) -> Result<Response<ResponseBody>, GuestFailure> {
         let (sender, response) = oneshot::channel();
-        let store = self.store("handler", &revision, &scope, Grants::of_handler(services));
+        let store = self.store("handler", &revision, &scope, Grants::of_handler(services))?;
         let deadline = scope.deadline;
         let tally = Arc::clone(&revision.tally);
         let attempt = tally.begin();
@@ -164,7 +167,7 @@ impl Guests {
         let Some(live) = &revision.component.live else {
             return Err(GuestFailure::ContractBroken("serves no WebSockets".into()));
         };
-        let mut store = self.store("handler", revision, &scope, Grants::of_handler(services));
+        let mut store = self.store("handler", revision, &scope, Grants::of_handler(services))?;
         let upgrade = Upgrade {
             path_with_query: request.path_with_query,
             headers: request.headers,
@@ -215,7 +218,7 @@ impl Guests {
         clip: &Clip,
     ) -> Result<Vec<Span>, GuestFailure> {
         let grants = Grants::of_chunker(listening, clip.len_samples());
-        let mut store = self.store("chunker", revision, scope, grants);
+        let mut store = self.store("chunker", revision, scope, grants)?;
         let attempt = revision.tally.begin();
         let outcome = run(&mut store, scope.deadline, async |store| {
             let handle = store.data_mut().table.push(clip.clone())?;
@@ -241,12 +244,14 @@ impl Guests {
         revision: &Revision<P>,
         scope: &RequestScope,
         grants: Grants,
-    ) -> Store<GuestState> {
+    ) -> Result<Store<GuestState>, GuestFailure> {
+        let place = self.places.take(&scope.account);
+        let place = place.map_err(|failure| counted(role, failure))?;
         let configuration = Arc::clone(&revision.configuration);
         let nn = NnGrant::new(self.graphs.clone(), Arc::clone(&revision.graphs));
-        let grants = grants.with_nn(nn);
-        let state = GuestState::new(role, scope.clone(), configuration, &revision.limits, grants);
-        new_store(&self.engine, state, &revision.limits)
+        let (grants, limits) = (grants.with_nn(nn), &revision.limits);
+        let state = GuestState::new(role, scope.clone(), configuration, limits, grants, place);
+        Ok(new_store(&self.engine, state, limits))
     }
 }
 

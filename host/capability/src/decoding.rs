@@ -1,10 +1,12 @@
 //! `auricle:audio/decoding`: an audio file becomes a clip.
 //!
 //! The handler holds a handle at either end and sees no byte. The file goes to the tenant's decoder
-//! component, which runs in a sandbox of its own (`run`); what it reads is in `file`, where its
-//! samples go in `samples`. What no decoder knows `converter` may.
+//! component, which runs in a sandbox of its own (`run`), on one of the machine's cores (`cores`);
+//! what it reads is in `file`, where its samples go in `samples`. What no decoder knows `converter`
+//! may.
 
 pub mod converter;
+mod cores;
 mod file;
 pub(crate) mod run;
 mod samples;
@@ -14,6 +16,7 @@ use std::time::Duration;
 
 use auricle_speech::Clip;
 use auricle_speech::audio::samples_to_duration;
+use auricle_tenancy::OverQuota;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::DynInputStream;
 
@@ -24,6 +27,10 @@ use crate::bindings::imports::auricle::audio::types::Hint;
 use crate::held::clip_bytes;
 use crate::source::SourceFailure;
 use crate::state::GuestState;
+
+/// Seconds after which a tenant whose requests hold all that it may hold can ask again: about one
+/// request's length.
+const HELD_RETRY_SECS: u32 = 5;
 
 pub(crate) use file::HostFile;
 pub use run::Decoding;
@@ -87,7 +94,10 @@ pub enum MediaError {
     /// The bytes did not arrive.
     #[error(transparent)]
     Source(#[from] SourceFailure),
-    /// All that may decode are busy.
+    /// The tenant's components use as much as they may.
+    #[error(transparent)]
+    OverQuota(#[from] OverQuota),
+    /// No instance is free for the decoder, or no converter.
     #[error("the server is busy: try again in {retry_after_secs} s")]
     Overloaded {
         /// When to try again.
@@ -141,14 +151,14 @@ impl GuestState {
             Ok(clips) => {
                 let samples = clips.iter().map(Clip::len_samples).sum();
                 if self.held.check(clip_bytes(samples)).is_err() {
-                    return Ok(Err(DecodeError::OverBudget));
+                    return Ok(Err(DecodeError::OverBudget(HELD_RETRY_SECS)));
                 }
                 let handles = clips.into_iter().map(|clip| self.push_clip(clip));
                 Ok(Ok(handles.collect::<wasmtime::Result<_>>()?))
             }
             // What the tenant's other requests hold is for waiting, not for a shorter file.
             Err(MediaError::TooLong { max_secs }) if left < own && max_secs >= left.as_secs() => {
-                Ok(Err(DecodeError::OverBudget))
+                Ok(Err(DecodeError::OverBudget(HELD_RETRY_SECS)))
             }
             Err(error) => Ok(Err(error.into())),
         }
@@ -183,6 +193,10 @@ impl From<MediaError> for DecodeError {
                 "its base64 is broken: encode the whole file, and nothing else".to_owned(),
             ),
             MediaError::Source(failure) => Self::Source(failure.into()),
+            MediaError::OverQuota(over) => {
+                let secs = over.retry_after().as_millis().div_ceil(1000);
+                Self::OverBudget(u32::try_from(secs).unwrap_or(u32::MAX).max(1))
+            }
             MediaError::Overloaded { retry_after_secs } => Self::Overloaded(retry_after_secs),
             MediaError::DeadlineExceeded => Self::DeadlineExceeded,
             MediaError::Internal => Self::Other(None),

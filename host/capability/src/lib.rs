@@ -10,7 +10,7 @@
 //! - [`roles`]: components linked and checked against the world of their role.
 //! - [`call`]: one instance per request or session, and how it ends.
 //! - [`decoding`]: files through the decoder.
-//! - [`state`]: what a store holds.
+//! - [`state`]: what a store holds. `places`: how many stores there are, and whose.
 //! - [`nn`]: graphs for the components that are granted them.
 //! - the rest: one interface each.
 
@@ -26,6 +26,7 @@ mod held;
 mod log;
 mod multipart;
 pub mod nn;
+mod places;
 mod recognition;
 mod recording;
 pub mod roles;

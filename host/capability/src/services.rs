@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auricle_speech::{
-    Clip, DroppedSegment, Language, LanguageScore, Segment, SpeakerOptions, TenantId,
+    Clip, DroppedSegment, Language, LanguageScore, RequestClass, Segment, SpeakerOptions, TenantId,
     TranscribeOptions, Turn, VoiceOptions, VoiceStream,
 };
 use auricle_tenancy::Account;
@@ -27,6 +27,8 @@ pub struct RequestScope {
     pub account: Arc<Account>,
     /// The request's id, as in the log and the `x-request-id` header.
     pub request_id: Arc<str>,
+    /// How urgent it is.
+    pub class: RequestClass,
     /// When the host stops working on the request.
     pub deadline: Instant,
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use auricle_runtime::{CpuMeter, GuestData, InstanceLimits, LimitState};
+use auricle_runtime::{CpuMeter, GuestData, InstanceLimits, LimitState, Pause};
 use auricle_speech::VoiceOptions;
+use auricle_tenancy::LiveInstance;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
@@ -13,6 +14,7 @@ use crate::decoding::{HostClip, HostFile};
 use crate::held::HeldAudio;
 use crate::log::LogLines;
 use crate::nn::NnGrant;
+use crate::places::Place;
 use crate::services::{Configuration, Listening, RequestScope, Services, Voices};
 use crate::voice_activity;
 
@@ -47,6 +49,7 @@ pub struct GuestState {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: NoOutgoingRequests,
+    _place: Place,
 }
 
 /// What a role may use of the pipeline.
@@ -97,6 +100,7 @@ impl GuestState {
         configuration: Configuration,
         limits: &InstanceLimits,
         grants: Grants,
+        (place, instance): (Place, LiveInstance),
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.host_resources);
@@ -114,6 +118,7 @@ impl GuestState {
             table,
             log: LogLines::new(role, &scope),
             held: HeldAudio::new(limits.host_bytes, Arc::clone(&scope.account)),
+            cpu: Arc::new(CpuMeter::new(Arc::clone(&scope.account))),
             scope,
             configuration,
             services: grants.services,
@@ -122,11 +127,11 @@ impl GuestState {
             chunking: grants.chunking,
             nn: grants.nn,
             decoding: None,
-            limits: LimitState::new(limits.clone()),
-            cpu: Arc::new(CpuMeter::new()),
+            limits: LimitState::new(limits.clone(), instance),
             wasi,
             http,
             hooks: NoOutgoingRequests,
+            _place: place,
         }
     }
 
@@ -176,6 +181,11 @@ impl GuestData for GuestState {
 
     fn cpu_meter(&self) -> &Arc<CpuMeter> {
         &self.cpu
+    }
+
+    fn pause(&self) -> Option<Pause> {
+        let (file, _) = self.decoding.as_ref()?;
+        file.pause()
     }
 }
 

@@ -18,6 +18,8 @@ use crate::body::{RequestBody, ResponseBody};
 use crate::request_id::RequestId;
 use crate::socket::WebSocket;
 
+pub use auricle_speech::RequestClass;
+
 /// What is known about a request besides itself.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
@@ -33,17 +35,6 @@ pub struct RequestContext {
     pub received: Instant,
     /// When the gateway drops it; `None` for a WebSocket.
     pub deadline: Option<Instant>,
-}
-
-/// How urgent a request is: live before interactive before batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RequestClass {
-    /// Somebody is speaking: a WebSocket.
-    Live,
-    /// Somebody waits for the answer.
-    Interactive,
-    /// Nobody is in a hurry: the client said `x-auricle-class: batch`.
-    Batch,
 }
 
 /// Answers requests.
@@ -152,6 +143,9 @@ pub enum AppError {
         /// When to come back.
         retry_after: Duration,
     },
+    /// The tenant has used up a quota: 429 `rate_limit_exceeded`, which says which.
+    #[error("the tenant is over a quota: {0}")]
+    OverQuota(auricle_tenancy::OverQuota),
     /// The model is not loaded yet: 503 `model_loading`.
     #[error("the model is being loaded")]
     Loading {

@@ -20,6 +20,7 @@ mod admission;
 mod answer;
 pub mod app;
 pub mod body;
+mod class;
 pub mod config;
 mod connection;
 mod cors;

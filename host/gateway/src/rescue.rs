@@ -116,22 +116,7 @@ fn of_busy(busy: &Busy) -> Answer {
             let message = "too many WebSockets at once with this key: close one first";
             say(429, code, message).after(*retry_after)
         }
-        Busy::Flow(OverQuota::Requests { limit, retry_after }) => {
-            let secs = whole_secs(*retry_after);
-            let message =
-                format!("over the limit of {limit} requests per minute: try again in {secs} s");
-            say(429, code, message).after(*retry_after)
-        }
-        Busy::Flow(OverQuota::Audio {
-            limit_secs,
-            retry_after,
-        }) => {
-            let secs = whole_secs(*retry_after);
-            let message = format!(
-                "over the limit of {limit_secs} seconds of audio per minute: try again in {secs} s"
-            );
-            say(429, code, message).after(*retry_after)
-        }
+        Busy::Flow(over) => over_quota(over),
         Busy::Node { retry_after } => overloaded(*retry_after),
     }
 }
@@ -242,6 +227,7 @@ fn of_app(error: &AppError) -> Answer {
         ),
         AppError::Overloaded { retry_after } => overloaded(*retry_after),
         AppError::TenantOverLimit { retry_after } => over_limit(*retry_after),
+        AppError::OverQuota(over) => over_quota(over),
         AppError::Loading { retry_after } => {
             say(503, "model_loading", "the model is being loaded: try again").after(*retry_after)
         }
@@ -278,6 +264,10 @@ fn of_body(error: &BodyError) -> Answer {
 fn over_limit(retry_after: Duration) -> Answer {
     let message = "too many requests at once with this key: wait for one to end";
     say(429, "rate_limit_exceeded", message).after(retry_after)
+}
+
+fn over_quota(over: &OverQuota) -> Answer {
+    say(429, "rate_limit_exceeded", over.to_string()).after(over.retry_after())
 }
 
 fn overloaded(retry_after: Duration) -> Answer {
@@ -390,7 +380,10 @@ pub(crate) struct Farewell {
 /// The same table for an open WebSocket, which can only be closed.
 pub(crate) fn farewell(error: &AppError) -> Farewell {
     let code = match error {
-        AppError::NotFound | AppError::NotGranted { .. } | AppError::TenantOverLimit { .. } => 1008,
+        AppError::NotFound
+        | AppError::NotGranted { .. }
+        | AppError::TenantOverLimit { .. }
+        | AppError::OverQuota(_) => 1008,
         AppError::Overloaded { .. } | AppError::Loading { .. } => 1013,
         AppError::Draining | AppError::ClientGone => 1001,
         AppError::ComponentFailed { .. }

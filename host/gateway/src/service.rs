@@ -24,6 +24,7 @@ use crate::admission::{Admission, Kind};
 use crate::answer::{Held, hold};
 use crate::app::{App, RequestClass, RequestContext};
 use crate::body::{BodyError, LimitedBody, ResponseBody, Verdict};
+use crate::class;
 use crate::config::{GatewayConfig, ms};
 use crate::cors::Cors;
 use crate::deploy;
@@ -205,10 +206,7 @@ impl<A: App> Visit<'_, A> {
         request: Request<LimitedBody>,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let verdict = request.body().verdict();
-        let class = match request.headers().get("x-auricle-class") {
-            Some(value) if value == "batch" => RequestClass::Batch,
-            _ => RequestClass::Interactive,
-        };
+        let class = class::of(request.headers());
         let context = self.context(access, class, Some(self.deadline()));
         let request = request.map(BodyExt::boxed_unsync);
         let answer = AssertUnwindSafe(Box::pin(self.shared.app.http(context, request)));

@@ -8,8 +8,9 @@
 //!   session is used by one thread only, and no lock is held while it computes. A pool of blocking
 //!   tasks would neither bound the number of sessions nor be fair.
 //! - The queue is bounded in audio, as a whole and per tenant, and refuses with a number of
-//!   seconds instead of growing. Between tenants it is fair in audio (deficit round robin), within
-//!   a tenant first come, first served.
+//!   seconds instead of growing. Live work comes before interactive before batch, and none of them
+//!   starves ([`Fairness`]). Within a class it is fair between tenants in audio (deficit round
+//!   robin), within a tenant first come, first served.
 //! - A job that is cancelled, dropped or past its deadline never starts; one that runs is stopped
 //!   through its [`CancelFlag`](auricle_speech::CancelFlag).
 //! - An engine that panics costs its caller the result and the worker its session, nothing more.
@@ -35,6 +36,6 @@ pub use registry::{
     RegistryConfig,
 };
 pub use scheduler::{
-    Device, DeviceConfig, DeviceStats, GraphJob, GraphScheduler, Job, Pending, Scheduler, SpanJob,
-    SpanResult, Work,
+    Device, DeviceConfig, DeviceStats, Fairness, GraphJob, GraphScheduler, Job, Pending, Scheduler,
+    SpanJob, SpanResult, Work,
 };

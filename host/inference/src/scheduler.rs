@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use auricle_speech::{CancelFlag, TenantId};
+use auricle_speech::{CancelFlag, RequestClass, TenantId};
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
@@ -24,6 +24,7 @@ use queue::{FairQueue, Weighed};
 
 pub use graph::GraphJob;
 pub use job::{Job, SpanJob, SpanResult, Work};
+pub use queue::Fairness;
 
 /// Seconds of one core per second of audio, assumed until it has been measured (`base` on a
 /// server core of 2024).
@@ -44,6 +45,8 @@ pub struct DeviceConfig {
     pub max_tenant_queued: Duration,
     /// Jobs that may wait, of one tenant.
     pub max_tenant_jobs: usize,
+    /// How its time is shared.
+    pub fairness: Fairness,
     /// How long a worker without work keeps its sessions, some 100 to 500 MB of Whisper's.
     pub session_idle: Duration,
     /// Sessions of different engines that one worker keeps; at least 1. A Whisper session is too
@@ -62,6 +65,7 @@ impl Default for DeviceConfig {
             max_queued: Duration::from_secs(4 * 3600),
             max_tenant_queued: Duration::from_secs(2 * 3600),
             max_tenant_jobs: 4096,
+            fairness: Fairness::default(),
             session_idle: Duration::from_secs(10),
             sessions_per_worker: 1,
             thread_name: "auricle-dev",
@@ -95,6 +99,8 @@ struct Entry<J: Job> {
     job: J,
     reply: oneshot::Sender<Result<J::Output, InferenceError>>,
     queued: Instant,
+    /// How many jobs had been taken from the queue when this one came to it.
+    taken_before: u64,
 }
 
 impl<J: Job> Weighed for Entry<J> {
@@ -106,6 +112,8 @@ impl<J: Job> Weighed for Entry<J> {
 /// What the lock guards. It is never held while an engine computes.
 struct State<J: Job> {
     queue: FairQueue<Entry<J>>,
+    /// Jobs that a worker has taken from the queue, since the start.
+    taken: u64,
     closed: bool,
     busy_workers: usize,
     sessions: usize,
@@ -119,13 +127,14 @@ struct State<J: Job> {
 }
 
 impl<J: Job> State<J> {
-    fn new(workers: usize) -> Self {
+    fn new(config: &DeviceConfig) -> Self {
         Self {
-            queue: FairQueue::default(),
+            queue: FairQueue::new(&config.fairness),
+            taken: 0,
             closed: false,
             busy_workers: 0,
             sessions: 0,
-            running: vec![None; workers],
+            running: vec![None; config.workers],
             jobs: 0,
             processed_samples: 0,
             busy: Duration::ZERO,
@@ -175,7 +184,7 @@ impl<J: Job> Device<J> {
         config.workers = config.workers.max(1);
         config.sessions_per_worker = config.sessions_per_worker.max(1);
         let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(config.workers)),
+            state: Mutex::new(State::new(&config)),
             work: Condvar::new(),
             config,
         });
@@ -205,19 +214,26 @@ impl<J: Job> Device<J> {
     pub fn submit(&self, job: J) -> Result<Pending<J>, InferenceError> {
         let (reply, receiver) = oneshot::channel();
         let queued = Instant::now();
-        let entry = Entry { job, reply, queued };
-        let (tenant, cancel) = (entry.job.tenant().clone(), entry.job.cancel().clone());
-        let deadline = entry.job.deadline();
+        let (tenant, cancel) = (job.tenant().clone(), job.cancel().clone());
+        let (class, deadline) = (job.class(), job.deadline());
+        let mut entry = Entry {
+            job,
+            reply,
+            queued,
+            taken_before: 0,
+        };
         let ticket = {
             let mut state = self.shared.lock();
+            entry.taken_before = state.taken;
             admit(&state, &self.shared.config, &entry)?;
-            state.queue.push(&tenant, entry)
+            state.queue.push(&tenant, class, entry)
         };
         self.shared.work.notify_one();
         Ok(Pending {
             receiver,
             shared: Arc::clone(&self.shared),
             tenant,
+            class,
             ticket,
             cancel,
             deadline,
@@ -333,6 +349,7 @@ pub struct Pending<J: Job = SpanJob> {
     receiver: oneshot::Receiver<Result<J::Output, InferenceError>>,
     shared: Arc<Shared<J>>,
     tenant: TenantId,
+    class: RequestClass,
     ticket: u64,
     cancel: CancelFlag,
     deadline: Option<Instant>,
@@ -355,7 +372,9 @@ impl<J: Job> Pending<J> {
         self.finished = true;
         self.cancel.cancel();
         // Taken out under the lock, dropped after it: a lease's end may unload a model.
-        let removed = self.shared.lock().queue.remove(&self.tenant, self.ticket);
+        let mut state = self.shared.lock();
+        let removed = state.queue.remove(&self.tenant, self.class, self.ticket);
+        drop(state);
         drop(removed);
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use auricle_inference::{
     DeviceConfig, InferenceError, Lease, RegistryConfig, Scheduler, SpanJob, SpanResult, Work,
 };
-use auricle_speech::Span;
+use auricle_speech::{RequestClass, Span};
 use double::{Desk, ENDLESS, PANIC, job, registry, until};
 
 fn config(workers: usize) -> DeviceConfig {
@@ -92,6 +92,100 @@ async fn a_tenant_with_a_hundred_spans_does_not_delay_another() {
     // Two ran already; at most two more may go first.
     assert!(guest <= 4, "the guest was number {guest}");
     assert_eq!(order.len(), 101);
+}
+
+/// A job of this class.
+fn of_class(class: RequestClass, tenant: &str, lease: &Lease, secs: usize, tag: f32) -> SpanJob {
+    SpanJob {
+        class,
+        ..job(tenant, lease, secs, tag)
+    }
+}
+
+#[tokio::test]
+async fn fifty_long_files_cost_another_tenants_short_request_the_windows_that_run_and_no_more() {
+    for workers in [1, 2] {
+        let desk = Desk::new();
+        let lease = lease(&desk).await;
+        let scheduler = Scheduler::start(config(workers)).unwrap();
+        desk.hold(true);
+        // Each of the files keeps twice as many spans queued as there are workers.
+        let spans = (0..50 * 2 * workers).map(|_| {
+            let span = of_class(RequestClass::Batch, "noisy", &lease, 30, 0.1);
+            scheduler.submit(span).unwrap()
+        });
+        let many: Vec<_> = spans.collect();
+        until("the workers are busy", || desk.started() == workers).await;
+        let short = (0..3).map(|_| scheduler.submit(job("victim", &lease, 5, 0.9)).unwrap());
+        let short: Vec<_> = short.collect();
+        desk.hold(false);
+        for pending in short {
+            pending.await.unwrap();
+        }
+        for pending in many {
+            pending.await.unwrap();
+        }
+        let order = desk.order.lock().unwrap();
+        let victims = order.iter().map(|tag| *tag > 0.5);
+        let first = victims.clone().position(|victim| victim).unwrap();
+        let last = victims.enumerate().filter(|(_, victim)| *victim);
+        let last = last.map(|(place, _)| place).max().unwrap();
+        assert_eq!((first, last), (workers, workers + 2), "{workers} workers");
+    }
+}
+
+#[tokio::test]
+async fn long_jobs_of_the_same_class_cost_a_newcomer_no_more_either() {
+    let desk = Desk::new();
+    let lease = lease(&desk).await;
+    let scheduler = Scheduler::start(config(1)).unwrap();
+    desk.hold(true);
+    let mut all: Vec<_> = (0..50)
+        .map(|_| scheduler.submit(job("noisy", &lease, 30, 0.1)).unwrap())
+        .collect();
+    until("the worker is busy", || desk.started() == 1).await;
+    all.push(scheduler.submit(job("victim", &lease, 5, 0.9)).unwrap());
+    desk.hold(false);
+    for pending in all {
+        pending.await.unwrap();
+    }
+    let order = desk.order.lock().unwrap();
+    assert_eq!(order.iter().position(|tag| *tag > 0.5), Some(1));
+}
+
+#[tokio::test]
+async fn live_comes_before_interactive_before_batch_and_batch_all_the_same() {
+    let desk = Desk::new();
+    let lease = lease(&desk).await;
+    let scheduler = Scheduler::start(config(1)).unwrap();
+    desk.hold(true);
+    let mut all = vec![scheduler.submit(job("a", &lease, 5, 0.0)).unwrap()];
+    until("the worker is busy", || desk.started() == 1).await;
+    for (class, tag, secs, count) in [
+        (RequestClass::Batch, 0.1, 30, 2),
+        (RequestClass::Interactive, 0.2, 5, 40),
+        (RequestClass::Live, 0.3, 5, 200),
+    ] {
+        for _ in 0..count {
+            let job = of_class(class, "a", &lease, secs, tag);
+            all.push(scheduler.submit(job).unwrap());
+        }
+    }
+    desk.hold(false);
+    for pending in all {
+        pending.await.unwrap();
+    }
+    let order = desk.order.lock().unwrap();
+    let places = |tag: f32| -> Vec<usize> {
+        let found = order.iter().enumerate().filter(|(_, own)| **own == tag);
+        found.map(|(place, _)| place).collect()
+    };
+    let (batch, interactive) = (places(0.1), places(0.2));
+    assert_eq!(order[1], 0.3);
+    // A fifth of the audio is interactive, a tenth of it batch, while live work waits.
+    assert!((5..=7).contains(&interactive[0]), "{interactive:?}");
+    assert!((55..=65).contains(&batch[0]), "{batch:?}");
+    assert!(batch[1] < 130, "{batch:?}");
 }
 
 #[tokio::test]

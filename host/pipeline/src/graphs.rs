@@ -55,6 +55,7 @@ impl GraphParts {
         loop {
             let job = GraphJob {
                 tenant: scope.tenant.clone(),
+                class: scope.class,
                 lease: lease.clone(),
                 work: work.clone(),
                 cancel: CancelFlag::new(),

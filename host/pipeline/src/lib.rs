@@ -40,9 +40,10 @@ use auricle_deployment::{DeployError, Deployments, TenantDeployments};
 use auricle_inference::{DeviceStats, InferenceError, Lease, Registry, Scheduler};
 use auricle_speech::audio::samples_to_duration;
 use auricle_speech::{
-    Clip, LanguageScore, MAX_CHUNK_SAMPLES, SpeakerOptions, TranscribeOptions, Turn,
+    Clip, LanguageScore, MAX_CHUNK_SAMPLES, RequestClass, SpeakerOptions, TranscribeOptions, Turn,
 };
 use auricle_telemetry::{Snapshot, step};
+use auricle_tenancy::OverQuota;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tracing::Instrument;
@@ -74,6 +75,7 @@ struct Inner {
     names: Arc<ModelNames>,
     decode_limits: DecodeLimits,
     shadows: shadow::Place,
+    batch_over: Duration,
 }
 
 /// What the pipeline rests on.
@@ -92,6 +94,8 @@ pub struct PipelineParts {
     pub names: ModelNames,
     /// Bounds on audio that is decoded.
     pub decode_limits: DecodeLimits,
+    /// Longest audio that anybody waits for; work on more is batch, whatever the request said.
+    pub batch_over: Duration,
 }
 
 impl Pipeline {
@@ -106,6 +110,7 @@ impl Pipeline {
             graphs,
             names,
             decode_limits,
+            batch_over,
         } = parts;
         let inner = Inner {
             guests,
@@ -116,6 +121,7 @@ impl Pipeline {
             names: Arc::new(names),
             decode_limits,
             shadows: shadow::place(),
+            batch_over,
         };
         Self {
             inner: Arc::new(inner),
@@ -189,6 +195,21 @@ impl Inner {
         }
         self.registry.lease(name, words).await.map_err(speech_error)
     }
+
+    /// The scope of work on `clip`.
+    fn classed(&self, scope: &RequestScope, clip: &Clip) -> RequestScope {
+        classed(scope, clip.len_samples(), self.batch_over)
+    }
+}
+
+/// The scope of work on so much audio: over `batch_over` it is batch, and takes the place of nobody
+/// who waits for an answer or speaks.
+fn classed(scope: &RequestScope, samples: u64, batch_over: Duration) -> RequestScope {
+    let mut scope = scope.clone();
+    if samples_to_duration(samples) > batch_over {
+        scope.class = RequestClass::Batch;
+    }
+    scope
 }
 
 impl Services for Pipeline {
@@ -203,7 +224,7 @@ impl Services for Pipeline {
             speakers::check(speakers)?;
         }
         let (sender, receiver) = tokio::sync::mpsc::channel(QUEUED_EVENTS);
-        let (pipeline, scope) = (self.clone(), scope.clone());
+        let (pipeline, scope) = (self.clone(), self.inner.classed(scope, &clip));
         let step = step!("transcribe", audio_secs = clip.span().end_secs());
         let work = async move {
             if let Err(error) =
@@ -223,7 +244,7 @@ impl Services for Pipeline {
         clip: Clip,
         options: SpeakerOptions,
     ) -> BoxFuture<'static, Result<Vec<Turn>, SpeechError>> {
-        let (pipeline, scope) = (self.clone(), scope.clone());
+        let (pipeline, scope) = (self.clone(), self.inner.classed(scope, &clip));
         async move {
             pipeline.inner.diarizer()?;
             speakers::check(&options)?;
@@ -296,12 +317,15 @@ impl Services for Pipeline {
 /// that it can be.
 pub(crate) fn use_audio(scope: &RequestScope, samples: u64) -> Result<(), SpeechError> {
     let used = scope.account.use_audio(samples_to_duration(samples));
-    used.map_err(|over| {
-        let wait = over.retry_after().as_millis().div_ceil(1000);
-        SpeechError::OverLimit {
-            retry_after_secs: u32::try_from(wait).unwrap_or(u32::MAX).max(1),
-        }
-    })
+    used.map_err(|over| over_limit(&over))
+}
+
+/// What a client is told that is over a quota.
+pub(crate) fn over_limit(over: &OverQuota) -> SpeechError {
+    let wait = over.retry_after().as_millis().div_ceil(1000);
+    SpeechError::OverLimit {
+        retry_after_secs: u32::try_from(wait).unwrap_or(u32::MAX).max(1),
+    }
 }
 
 /// A tenant's components that cannot be made ready: its own fault, or this machine's.

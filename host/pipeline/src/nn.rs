@@ -16,7 +16,7 @@
 mod transcript;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use auricle_capability::{GraphError, Graphs, LoadedGraph, RequestScope};
 use auricle_inference::{
@@ -41,6 +41,8 @@ pub struct NnGraphs {
     pub model_device: Arc<Scheduler>,
     /// The second engine's graphs and their device, where the server has them.
     pub graphs: Option<(GraphRegistry, Arc<GraphScheduler>)>,
+    /// As [`PipelineParts::batch_over`](crate::PipelineParts::batch_over).
+    pub batch_over: Duration,
 }
 
 impl Graphs for NnGraphs {
@@ -53,7 +55,7 @@ impl Graphs for NnGraphs {
             return async { Err(GraphError::NotFound) }.boxed();
         }
         let (models, device) = (Arc::clone(&self.models), Arc::clone(&self.model_device));
-        let (graphs, name) = (self.graphs.clone(), name.to_owned());
+        let (graphs, name, batch_over) = (self.graphs.clone(), name.to_owned(), self.batch_over);
         async move {
             let has_graphs = graphs.is_some();
             if let Some((registry, device)) = graphs {
@@ -72,7 +74,7 @@ impl Graphs for NnGraphs {
                 }
                 Err(error) => return Err(graph_error(error)),
             };
-            Ok(Arc::new(Transcriber::new(lease, device)) as _)
+            Ok(Arc::new(Transcriber::new(lease, device, batch_over)) as _)
         }
         .boxed()
     }
@@ -101,6 +103,7 @@ impl LoadedGraph for Plain {
             let inputs: Arc<[NamedTensor]> = inputs.into();
             let job = || GraphJob {
                 tenant: scope.tenant.clone(),
+                class: scope.class,
                 lease: lease.clone(),
                 work: GraphWork::Compute {
                     inputs: Arc::clone(&inputs),

@@ -89,6 +89,7 @@ async fn run(
     loop {
         let job = SpanJob {
             tenant: scope.tenant.clone(),
+            class: scope.class,
             lease: lease.clone(),
             clip: clip.clone(),
             span,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use auricle_capability::{Event, RequestScope, SpeechError};
 use auricle_deployment::{Answer, Deployments, TenantDeployments};
-use auricle_speech::{Clip, Segment, TranscribeOptions};
+use auricle_speech::{Clip, RequestClass, Segment, TranscribeOptions};
 use auricle_tenancy::Role;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -96,6 +96,8 @@ impl Shadow {
         let (pipeline, clip, options) = (pipeline.clone(), clip.clone(), options.clone());
         let scope = RequestScope {
             deadline: Instant::now() + PATIENCE,
+            // Nobody waits for it.
+            class: RequestClass::Batch,
             ..scope.clone()
         };
         tokio::spawn(async move {

@@ -15,7 +15,7 @@ use crate::out::{Done, Out, Turns};
 use crate::recognise::{detect_language, recognise};
 use crate::speakers::Diarizing;
 use crate::voice::ClipVoices;
-use crate::{Inner, Pipeline, guards, shadow, use_audio};
+use crate::{Inner, Pipeline, guards, over_limit, shadow, use_audio};
 
 pub(crate) type Events = Sender<Result<Event, SpeechError>>;
 
@@ -222,6 +222,7 @@ pub(crate) fn failed(
         GuestFailure::PoolExhausted => SpeechError::Overloaded {
             retry_after_secs: 1,
         },
+        GuestFailure::OverQuota(over) => over_limit(&over),
         failure => {
             tracing::warn!(%tenant, %request_id, role, kind = failure.kind(), error = %failure, "a component failed");
             SpeechError::ComponentFailed

@@ -81,7 +81,7 @@ impl Voices for Pipeline {
         scope: &RequestScope,
         clip: Clip,
     ) -> BoxFuture<'static, Result<Arc<[f32]>, SpeechError>> {
-        let (inner, scope) = (Arc::clone(&self.inner), scope.clone());
+        let (inner, scope) = (Arc::clone(&self.inner), self.inner.classed(scope, &clip));
         async move { inner.probabilities(&scope, &clip).await }.boxed()
     }
 

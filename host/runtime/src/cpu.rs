@@ -3,29 +3,48 @@
 //! wasmtime's epochs count wall-clock time and only while somebody looks: a guest that waits in a
 //! host call would be charged for the wait, one that is scheduled away for its neighbour. So the
 //! time is read from the thread's CPU clock around every poll of the guest's future; the epoch
-//! callback only looks whether the budget is used up.
+//! callback only looks whether the budget, or the tenant's minute, is used up.
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use auricle_tenancy::{Account, OverQuota};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Counts the CPU time of one instance.
-#[derive(Debug, Default)]
+/// Counts the CPU time of one instance, and charges it to its tenant.
+#[derive(Debug)]
 pub struct CpuMeter {
+    account: Arc<Account>,
     finished_nanos: AtomicU64,
     poll_began_nanos: AtomicU64,
     earned_nanos: AtomicU64,
+    born: Instant,
+    /// Of the time since then, what it has waited for something.
+    idle_nanos: AtomicU64,
+    /// When its last poll ended, in nanoseconds since then.
+    left_nanos: AtomicU64,
+    /// Whether that poll ended because others had to have a turn, and not because it waits.
+    ticked: AtomicBool,
 }
 
 impl CpuMeter {
-    /// Nothing used yet.
+    /// Nothing used yet; `account` pays.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(account: Arc<Account>) -> Self {
+        Self {
+            account,
+            finished_nanos: AtomicU64::new(0),
+            poll_began_nanos: AtomicU64::new(0),
+            earned_nanos: AtomicU64::new(0),
+            born: Instant::now(),
+            idle_nanos: AtomicU64::new(0),
+            left_nanos: AtomicU64::new(0),
+            ticked: AtomicBool::new(false),
+        }
     }
 
     /// CPU time used so far. Exact when called on the thread that is polling the guest, else up to
@@ -38,6 +57,28 @@ impl CpuMeter {
             began => thread_cpu_nanos().saturating_sub(began),
         };
         Duration::from_nanos(finished.saturating_add(running))
+    }
+
+    /// How long it has waited: for bytes, for the device, for its next call. Not for a core: a guest
+    /// that computes on a busy machine does not wait, however slowly it gets on.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        Duration::from_nanos(self.idle_nanos.load(Ordering::Relaxed))
+    }
+
+    /// The instance stops at a tick of the epoch clock, to go on when others have had a turn.
+    pub(crate) fn tick(&self) {
+        self.ticked.store(true, Ordering::Relaxed);
+    }
+
+    fn age_nanos(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether the tenant's components have used so much that the instance must end.
+    #[must_use]
+    pub fn overdrawn(&self) -> Option<OverQuota> {
+        self.account.guest_cpu_overdrawn()
     }
 
     /// Adds to what may be used, beside the budget.
@@ -53,12 +94,19 @@ impl CpuMeter {
     }
 
     fn poll<R>(&self, work: impl FnOnce() -> R) -> R {
+        let left = self.left_nanos.load(Ordering::Relaxed);
+        let away = self.age_nanos().saturating_sub(left);
+        if !self.ticked.swap(false, Ordering::Relaxed) {
+            self.idle_nanos.fetch_add(away, Ordering::Relaxed);
+        }
         let began = thread_cpu_nanos().max(1);
         self.poll_began_nanos.store(began, Ordering::Relaxed);
         let result = work();
         self.poll_began_nanos.store(0, Ordering::Relaxed);
         let spent = thread_cpu_nanos().saturating_sub(began);
         self.finished_nanos.fetch_add(spent, Ordering::Relaxed);
+        self.account.use_guest_cpu(Duration::from_nanos(spent));
+        self.left_nanos.store(self.age_nanos(), Ordering::Relaxed);
         result
     }
 }
@@ -82,4 +130,28 @@ fn thread_cpu_nanos() -> u64 {
     (time.tv_sec as u64)
         .saturating_mul(1_000_000_000)
         .saturating_add(time.tv_nsec as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_is_idle_and_who_was_stopped_at_a_tick_is_not() {
+        let meter = CpuMeter::new(Account::unlimited());
+        let pause = Duration::from_millis(20);
+        meter.poll(|| ());
+        std::thread::sleep(pause);
+        meter.poll(|| meter.tick());
+        let idle = meter.idle();
+        assert!(idle >= pause, "{idle:?}");
+        std::thread::sleep(pause);
+        meter.poll(|| meter.tick());
+        assert_eq!(meter.idle(), idle);
+        std::thread::sleep(pause);
+        meter.poll(|| ());
+        std::thread::sleep(pause);
+        meter.poll(|| ());
+        assert!(meter.idle() >= idle + pause);
+    }
 }

@@ -18,6 +18,7 @@ use wasmtime::{
 
 use crate::cache::ComponentCache;
 use crate::compile::{CompileError, CompileLimits, Compiler};
+use crate::limits::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES};
 
 /// How often running guests look at their CPU budget. 10 ms costs nothing measurable and bounds
 /// how late a spinning guest is stopped.
@@ -192,6 +193,12 @@ impl Runtime {
         &self.config
     }
 
+    /// Instances that the pool has.
+    #[must_use]
+    pub fn max_instances(&self) -> usize {
+        max_instances(&self.config) as usize
+    }
+
     /// Compiles a component, or takes it from the cache. Blocking: a large one takes seconds.
     ///
     /// # Errors
@@ -257,17 +264,23 @@ pub(crate) fn engine_config(config: &RuntimeConfig) -> Config {
     engine
 }
 
+fn max_instances(config: &RuntimeConfig) -> u32 {
+    config.max_requests.saturating_mul(INSTANCES_PER_REQUEST)
+}
+
+/// Of what an instance has several of there is as much as all of them may have: who has half of the
+/// instances cannot use up the whole of anything else. It costs address space, not memory.
 fn pool(config: &RuntimeConfig) -> PoolingAllocationConfig {
-    let instances = config.max_requests.saturating_mul(INSTANCES_PER_REQUEST);
+    let instances = max_instances(config);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(4))
-        .total_memories(instances.saturating_mul(2))
-        .total_tables(instances.saturating_mul(2))
+        .total_core_instances(instances.saturating_mul(MAX_CORE_INSTANCES))
+        .total_memories(instances.saturating_mul(MAX_MEMORIES))
+        .total_tables(instances.saturating_mul(MAX_TABLES))
         .total_stacks(instances)
-        .max_core_instances_per_component(20)
-        .max_memories_per_component(4)
-        .max_tables_per_component(20)
+        .max_core_instances_per_component(MAX_CORE_INSTANCES)
+        .max_memories_per_component(MAX_MEMORIES)
+        .max_tables_per_component(MAX_TABLES)
         .max_component_instance_size(8 << 20)
         .max_core_instance_size(1 << 20)
         .max_memory_size(config.max_memory_bytes)

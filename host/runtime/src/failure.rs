@@ -1,5 +1,6 @@
 //! Why an instance ended before it answered.
 
+use auricle_tenancy::OverQuota;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use crate::cpu::CpuExhausted;
@@ -33,6 +34,9 @@ pub enum GuestFailure {
     /// All instances of the node are in use.
     #[error("no instance is free")]
     PoolExhausted,
+    /// Its tenant's components use as much as they may, or have.
+    #[error("the tenant is over a quota: {0}")]
+    OverQuota(OverQuota),
 }
 
 impl GuestFailure {
@@ -44,6 +48,12 @@ impl GuestFailure {
         }
         if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
             return Self::PoolExhausted;
+        }
+        if let Some(over) = error.downcast_ref::<OverQuota>().copied() {
+            return Self::OverQuota(over);
+        }
+        if let Some(over) = limits.over_quota() {
+            return Self::OverQuota(over);
         }
         if limits.memory_refused() {
             return Self::OutOfMemory;
@@ -70,6 +80,7 @@ impl GuestFailure {
             Self::Trapped(_) => "trapped",
             Self::ContractBroken(_) => "contract_broken",
             Self::PoolExhausted => "pool_exhausted",
+            Self::OverQuota(_) => "over_quota",
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Owns the one [`wasmtime::Engine`] of the process, the compiled components and the rules under
 //! which an instance runs. It knows no interface: what a component may call is linked by the
 //! capability crate. It refuses components that are too large or of the wrong world, and ends an
-//! instance that uses up its CPU, memory, tables or handles.
+//! instance that uses up its CPU, memory, tables or handles, or its tenant's quotas of them.
 //!
 //! # Layout
 //! - [`engine`]: the engine's settings and the epoch clock.
@@ -27,5 +27,5 @@ pub use cpu::{CpuMeter, metered};
 pub use deployment::{Candidate, Deployment, Revision, RevisionParts, Serving, Trial};
 pub use engine::{Misfit, Origin, Runtime, RuntimeConfig, RuntimeError};
 pub use failure::GuestFailure;
-pub use limits::{GuestData, InstanceLimits, LimitState, new_store};
+pub use limits::{GuestData, InstanceLimits, LimitState, Pause, new_store};
 pub use tally::{Attempt, Counts, Tally};

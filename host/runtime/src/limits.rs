@@ -4,9 +4,11 @@
 //! as the WebAssembly rules have it, host resources fail their call. The refusal is remembered, so
 //! that the trap which usually follows is reported as what it was.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use auricle_tenancy::{LiveInstance, MemoryRefusal, OverQuota};
 use serde::Deserialize;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 
@@ -15,8 +17,15 @@ use crate::cpu::{CpuExhausted, CpuMeter};
 /// Elements that a table can have in the pool; more is refused whatever an instance's own limit.
 pub const MAX_TABLE_ELEMENTS: usize = 20_000;
 
-/// An instance earns one part in this many of its age as CPU time, beside its budget.
-const CPU_AGE_DIVISOR: u32 = 10;
+/// Core instances that one component may be made of, and memories and tables that it may have.
+pub(crate) const MAX_CORE_INSTANCES: u32 = 20;
+pub(crate) const MAX_MEMORIES: u32 = 4;
+pub(crate) const MAX_TABLES: u32 = 20;
+
+/// An instance earns one part in this many of the time that it waits as CPU time, beside its budget.
+/// Of its age it would be too much: where many compute, each gets less than that of a core, and none of
+/// them would ever be stopped.
+const CPU_IDLE_DIVISOR: u32 = 10;
 
 /// What one instance may use.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -35,8 +44,8 @@ pub struct InstanceLimits {
     pub host_bytes: u64,
     /// Bytes that one call may carry from the guest to the host. Default 8 MiB.
     pub call_bytes: usize,
-    /// Milliseconds of CPU time, to which a tenth of the instance's age is added, so that a live
-    /// session of hours does not run out. Default 10,000.
+    /// Milliseconds of CPU time, to which a tenth of the time that the instance waits is added, so that
+    /// a live session of hours does not run out. Default 10,000.
     pub cpu_ms: u64,
 }
 
@@ -58,19 +67,24 @@ impl Default for InstanceLimits {
 #[derive(Debug)]
 pub struct LimitState {
     limits: InstanceLimits,
+    /// What it uses of its tenant's.
+    instance: LiveInstance,
     memory_bytes: usize,
     memory_refused: bool,
+    over_quota: Option<OverQuota>,
     table_refused: bool,
 }
 
 impl LimitState {
     /// Nothing used yet.
     #[must_use]
-    pub fn new(limits: InstanceLimits) -> Self {
+    pub fn new(limits: InstanceLimits, instance: LiveInstance) -> Self {
         Self {
             limits,
+            instance,
             memory_bytes: 0,
             memory_refused: false,
+            over_quota: None,
             table_refused: false,
         }
     }
@@ -85,6 +99,12 @@ impl LimitState {
     #[must_use]
     pub fn memory_refused(&self) -> bool {
         self.memory_refused
+    }
+
+    /// Whether memory was asked for and refused because the tenant's other instances hold it.
+    #[must_use]
+    pub fn over_quota(&self) -> Option<OverQuota> {
+        self.over_quota
     }
 
     /// Whether table elements were asked for and refused.
@@ -110,6 +130,18 @@ impl ResourceLimiter for LimitState {
             self.memory_refused = true;
             return Ok(false);
         }
+        let more = total.saturating_sub(self.memory_bytes);
+        match self.instance.hold_memory(more as u64) {
+            Ok(()) => {}
+            Err(MemoryRefusal::Alone) => {
+                self.memory_refused = true;
+                return Ok(false);
+            }
+            Err(MemoryRefusal::Shared(over)) => {
+                self.over_quota = Some(over);
+                return Ok(false);
+            }
+        }
         self.memory_bytes = total;
         Ok(true)
     }
@@ -126,15 +158,15 @@ impl ResourceLimiter for LimitState {
     }
 
     fn instances(&self) -> usize {
-        20
+        MAX_CORE_INSTANCES as usize
     }
 
     fn tables(&self) -> usize {
-        20
+        MAX_TABLES as usize
     }
 
     fn memories(&self) -> usize {
-        4
+        MAX_MEMORIES as usize
     }
 }
 
@@ -145,7 +177,15 @@ pub trait GuestData: Send + 'static {
 
     /// The CPU time that the instance used.
     fn cpu_meter(&self) -> &Arc<CpuMeter>;
+
+    /// What the instance waits for before it computes on; asked at every tick of the epoch clock.
+    fn pause(&self) -> Option<Pause> {
+        None
+    }
 }
+
+/// Something that an instance waits for.
+pub type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A store for one instance, with every limit set.
 ///
@@ -156,14 +196,21 @@ pub fn new_store<T: GuestData>(engine: &Engine, data: T, limits: &InstanceLimits
     store.set_hostcall_fuel(limits.call_bytes);
     store.set_max_component_handles(limits.handles);
     store.set_epoch_deadline(1);
-    let (budget, born) = (Duration::from_millis(limits.cpu_ms), Instant::now());
+    let budget = Duration::from_millis(limits.cpu_ms);
     store.epoch_deadline_callback(move |store| {
         // Yielding at each tick keeps a long computation from holding up the executor's other work.
         let meter = store.data().cpu_meter();
-        if meter.used() > budget + meter.earned() + born.elapsed() / CPU_AGE_DIVISOR {
+        if meter.used() > budget + meter.earned() + meter.idle() / CPU_IDLE_DIVISOR {
             return Err(wasmtime::Error::new(CpuExhausted));
         }
-        Ok(UpdateDeadline::Yield(1))
+        if let Some(over) = meter.overdrawn() {
+            return Err(wasmtime::Error::new(over));
+        }
+        meter.tick();
+        Ok(match store.data().pause() {
+            Some(pause) => UpdateDeadline::YieldCustom(1, pause),
+            None => UpdateDeadline::Yield(1),
+        })
     });
     store
 }

@@ -132,14 +132,15 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// It ended as `outcome` says. That no instance was free is not the component's fault.
+    /// It ended as `outcome` says. That no instance was free, or the
+    /// tenant's use is up, is not the component's fault.
     ///
     /// # Errors
     /// Those of `outcome`.
     pub fn judge<T>(self, outcome: Result<T, GuestFailure>) -> Result<T, GuestFailure> {
         match &outcome {
             Ok(_) => self.succeeded(),
-            Err(GuestFailure::PoolExhausted) => {}
+            Err(GuestFailure::PoolExhausted | GuestFailure::OverQuota(_)) => {}
             Err(_) => self.failed(),
         }
         outcome

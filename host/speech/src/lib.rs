@@ -5,6 +5,7 @@
 //!
 //! # Layout
 //! - [`audio`]: sample rate, [`Clip`], [`Span`].
+//! - [`class`]: how urgent work is.
 //! - [`language`]: Whisper's languages, codes and names.
 //! - [`transcript`]: words, segments, turns, the finished transcript.
 //! - [`options`]: what a caller asks of a transcription.
@@ -14,6 +15,7 @@
 //! - [`tenant`]: the tenant's name.
 
 pub mod audio;
+pub mod class;
 pub mod engine;
 pub mod graph;
 pub mod language;
@@ -23,6 +25,7 @@ pub mod tensor;
 pub mod transcript;
 
 pub use audio::{Clip, MAX_CHUNK_SAMPLES, SAMPLE_RATE, Span};
+pub use class::RequestClass;
 pub use engine::{CancelFlag, Engine, EngineError, EngineLoader, EngineSession, ModelFiles};
 pub use graph::{
     GraphEngine, GraphLoader, GraphResult, GraphSession, GraphWork, MAX_GRAPH_JOB_SAMPLES,

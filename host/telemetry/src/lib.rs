@@ -203,9 +203,10 @@ impl Metrics {
         self.errors.get_or_create(&owned([("kind", kind)])).inc();
     }
 
-    /// A job has waited so long for a thread of a device.
-    pub fn queue_wait(&self, device: &'static str, waited: Duration) {
-        let spread = self.queue_wait.get_or_create(&owned([("device", device)]));
+    /// A job of this class has waited so long for a thread of a device.
+    pub fn queue_wait(&self, device: &'static str, class: &'static str, waited: Duration) {
+        let labels = owned([("device", device), ("class", class)]);
+        let spread = self.queue_wait.get_or_create(&labels);
         spread.observe(waited.as_secs_f64());
     }
 

@@ -87,7 +87,7 @@ pub(crate) const ROLES: [&str; 4] = ["handler", "decoder", "chunker", "speaker-a
 
 pub(crate) const DROP_REASONS: [&str; 3] = ["repetition", "no_speech", "no_voice"];
 
-pub(crate) const GUEST_FAILURE_KINDS: [&str; 7] = [
+pub(crate) const GUEST_FAILURE_KINDS: [&str; 8] = [
     "cpu_exhausted",
     "deadline_exceeded",
     "out_of_memory",
@@ -95,6 +95,7 @@ pub(crate) const GUEST_FAILURE_KINDS: [&str; 7] = [
     "stack_overflow",
     "trapped",
     "pool_exhausted",
+    "over_quota",
 ];
 
 /// The tenant of a request that proved none.

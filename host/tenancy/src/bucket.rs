@@ -60,6 +60,18 @@ impl Bucket {
         Ok(())
     }
 
+    /// Uses `amount` that cannot be refused any more.
+    pub(crate) fn spend(&mut self, amount: f64, size: u32, period: Duration, now: Instant) {
+        self.refill(size, period, now);
+        self.used += amount;
+    }
+
+    /// Whether more than another bucketful has been used beyond what it holds.
+    pub(crate) fn is_overdrawn(&mut self, size: u32, period: Duration, now: Instant) -> bool {
+        self.refill(size, period, now);
+        self.used > 2.0 * f64::from(size)
+    }
+
     /// How long until `amount` can be used.
     pub(crate) fn wait(
         &mut self,
@@ -140,6 +152,19 @@ mod tests {
         assert_eq!(bucket.standing(30, MINUTE, later).remaining, 1);
         assert!(bucket.wait(31.0, 30, MINUTE, later).is_some());
         bucket.take(1.0, 30, MINUTE, later).unwrap();
+    }
+
+    #[test]
+    fn what_is_spent_may_overdraw_and_is_paid_for() {
+        let begin = Instant::now();
+        let mut bucket = Bucket::new(begin);
+        bucket.spend(20.0, 10, MINUTE, begin);
+        assert!(!bucket.is_overdrawn(10, MINUTE, begin));
+        bucket.spend(0.5, 10, MINUTE, begin);
+        assert!(bucket.is_overdrawn(10, MINUTE, begin));
+        let wait = bucket.wait(1.0, 10, MINUTE, begin).unwrap();
+        assert_eq!(secs(wait), 69.0);
+        assert!(bucket.wait(1.0, 10, MINUTE, begin + wait).is_none());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What each tenant uses now, against its quotas.
 //!
 //! Lives in memory and begins empty with the process: a restart gives everybody a full minute. What
-//! is running is counted by whoever runs it (the gateway's admission); here is what flows and what
-//! the host holds.
+//! is running is counted by whoever runs it (the gateway's admission); here is what flows, what the
+//! host holds, and what the tenant's components use.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use auricle_speech::TenantId;
 
 use crate::bucket::{Bucket, Standing};
+use crate::instances::Holdings;
 use crate::quota::Quotas;
 
 /// What "per minute" means.
@@ -20,6 +21,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Smallest amount of audio that is waited for.
 const SOME_AUDIO: f64 = 1.0;
+
+/// Smallest amount of processor time that is waited for, in seconds: what the components of a small
+/// request use.
+const SOME_CPU: f64 = 0.01;
 
 /// The tenants' accounts.
 #[derive(Debug)]
@@ -80,18 +85,22 @@ pub struct Account {
     quotas: ArcSwap<Quotas>,
     flow: Mutex<Flow>,
     held_bytes: AtomicU64,
+    holdings: Mutex<Holdings>,
 }
 
 #[derive(Debug)]
 struct Flow {
     requests: Bucket,
     audio: Bucket,
+    guest_cpu: Bucket,
 }
 
-/// A tenant has used up what it may within a minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A tenant has used up what it may use within a minute, or at once. The texts are fit to be shown to
+/// the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OverQuota {
     /// Requests.
+    #[error("over the limit of {limit} requests per minute: try again in {} s", secs(.retry_after))]
     Requests {
         /// How many it may begin within a minute.
         limit: u32,
@@ -99,12 +108,51 @@ pub enum OverQuota {
         retry_after: Duration,
     },
     /// Audio.
+    #[error(
+        "over the limit of {limit_secs} seconds of audio per minute: try again in {} s", secs(.retry_after)
+    )]
     Audio {
         /// How many seconds of audio it may have within a minute.
         limit_secs: u32,
         /// When as much as was asked for will be let through.
         retry_after: Duration,
     },
+    /// Processor time of its components.
+    #[error(
+        "over the limit of {limit_secs} seconds of components' processor time per minute: try again in {} s",
+        secs(.retry_after)
+    )]
+    GuestCpu {
+        /// How many seconds it may have within a minute.
+        limit_secs: u32,
+        /// When a request will be let through.
+        retry_after: Duration,
+    },
+    /// Memory of its components.
+    #[error(
+        "your running requests' components hold {limit_bytes} bytes of memory, as much as they may: try again in {} s",
+        secs(.retry_after)
+    )]
+    GuestMemory {
+        /// How many bytes they may hold.
+        limit_bytes: u64,
+        /// When one of them will probably have ended.
+        retry_after: Duration,
+    },
+    /// Instances of its components.
+    #[error(
+        "your running requests have as many components at work as there is room for: try again in {} s",
+        secs(.retry_after)
+    )]
+    Instances {
+        /// When one of them will probably have ended.
+        retry_after: Duration,
+    },
+}
+
+/// Whole seconds, rounded up: an early retry is refused again.
+fn secs(wait: &Duration) -> u128 {
+    wait.as_millis().div_ceil(1000).max(1)
 }
 
 impl OverQuota {
@@ -112,7 +160,11 @@ impl OverQuota {
     #[must_use]
     pub fn retry_after(&self) -> Duration {
         match self {
-            Self::Requests { retry_after, .. } | Self::Audio { retry_after, .. } => *retry_after,
+            Self::Requests { retry_after, .. }
+            | Self::Audio { retry_after, .. }
+            | Self::GuestCpu { retry_after, .. }
+            | Self::GuestMemory { retry_after, .. }
+            | Self::Instances { retry_after } => *retry_after,
         }
     }
 }
@@ -136,8 +188,10 @@ impl Account {
             flow: Mutex::new(Flow {
                 requests: Bucket::new(now),
                 audio: Bucket::new(now),
+                guest_cpu: Bucket::new(now),
             }),
             held_bytes: AtomicU64::new(0),
+            holdings: Mutex::default(),
         }
     }
 
@@ -153,7 +207,8 @@ impl Account {
         self.quotas.load_full()
     }
 
-    /// Counts one request. Refused too is a tenant whose audio is used up, before it uploads more.
+    /// Counts one request. Refused too is a tenant whose audio or processor time is used up, before it
+    /// uploads more.
     ///
     /// # Errors
     /// [`OverQuota`]; nothing is counted then.
@@ -163,6 +218,14 @@ impl Account {
             && let Some(retry_after) = flow.audio.wait(SOME_AUDIO, limit_secs, MINUTE, now)
         {
             return Err(OverQuota::Audio {
+                limit_secs,
+                retry_after,
+            });
+        }
+        if let Some(limit_secs) = quotas.guest_cpu_secs_per_minute
+            && let Some(retry_after) = flow.guest_cpu.wait(SOME_CPU, limit_secs, MINUTE, now)
+        {
+            return Err(OverQuota::GuestCpu {
                 limit_secs,
                 retry_after,
             });
@@ -190,6 +253,35 @@ impl Account {
             limit_secs,
             retry_after,
         })
+    }
+
+    /// A component of the tenant's has computed for so long.
+    pub fn use_guest_cpu(&self, time: Duration) {
+        if let Some(limit_secs) = self.quotas.load().guest_cpu_secs_per_minute {
+            let (secs, now) = (time.as_secs_f64(), Instant::now());
+            self.lock().guest_cpu.spend(secs, limit_secs, MINUTE, now);
+        }
+    }
+
+    /// Whether the tenant's components have used so much processor time that even those which have
+    /// begun must end: another minute's worth beyond its limit.
+    #[must_use]
+    pub fn guest_cpu_overdrawn(&self) -> Option<OverQuota> {
+        let limit_secs = self.quotas.load().guest_cpu_secs_per_minute?;
+        let (now, mut flow) = (Instant::now(), self.lock());
+        if !flow.guest_cpu.is_overdrawn(limit_secs, MINUTE, now) {
+            return None;
+        }
+        let wait = flow.guest_cpu.wait(SOME_CPU, limit_secs, MINUTE, now);
+        Some(OverQuota::GuestCpu {
+            limit_secs,
+            retry_after: wait.unwrap_or_default(),
+        })
+    }
+
+    /// What the tenant's instances hold.
+    pub(crate) fn holdings(&self) -> MutexGuard<'_, Holdings> {
+        self.holdings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How the tenant stands.
@@ -299,6 +391,29 @@ mod tests {
             "{retry_after:?}"
         );
         assert!(account.use_audio(Duration::from_millis(100)).is_err());
+    }
+
+    #[test]
+    fn components_may_overdraw_a_minute_and_then_must_end() {
+        let account = Account::new(Quotas {
+            guest_cpu_secs_per_minute: Some(2),
+            ..Quotas::default()
+        });
+        account.use_guest_cpu(Duration::from_millis(1_900));
+        account.begin_request().unwrap();
+        account.use_guest_cpu(Duration::from_secs(2));
+        assert_eq!(account.guest_cpu_overdrawn(), None);
+        let refused = account.begin_request().unwrap_err();
+        let OverQuota::GuestCpu { retry_after, .. } = refused else {
+            panic!("{refused:?}");
+        };
+        // 1.91 s are missing, of which one comes in 30 s.
+        assert!(
+            (57.0..=57.4).contains(&retry_after.as_secs_f64()),
+            "{retry_after:?}"
+        );
+        account.use_guest_cpu(Duration::from_secs(1));
+        assert!(account.guest_cpu_overdrawn().is_some());
     }
 
     #[test]

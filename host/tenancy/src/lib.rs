@@ -8,7 +8,8 @@
 //! # Layout
 //! - [`tenancy`]: who sends a request, and may they. [`upkeep`]: what is done beside requests.
 //! - [`credential`]: keys in the configuration. [`key`]: keys in the store.
-//! - [`deployment`]: what tenants have deployed. [`store`]: what is kept. [`quota`], [`ledger`]: what may be used and is used; `bucket`.
+//! - [`deployment`]: what tenants have deployed. [`store`]: what is kept.
+//! - [`quota`], [`ledger`]: what may be used and is used; `bucket`. [`instances`]: what components use.
 //! - [`throttle`]: failed attempts. [`exposure`]: which addresses may be listened on without keys.
 //!
 //! # Limits
@@ -20,6 +21,7 @@ mod bucket;
 pub mod credential;
 pub mod deployment;
 pub mod exposure;
+pub mod instances;
 pub mod key;
 pub mod ledger;
 pub mod quota;
@@ -35,6 +37,7 @@ pub use deployment::{
     StoredComponent, StoredRevision, TrialKind, TrialPlan,
 };
 pub use exposure::check_exposure;
+pub use instances::{LiveInstance, MemoryRefusal};
 pub use key::{FreshKey, Key, KeyId, Scope, TenantName};
 pub use ledger::{Account, Flowing, Ledger, OverQuota};
 pub use quota::{InvalidQuota, Quotas};

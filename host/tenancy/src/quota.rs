@@ -27,6 +27,11 @@ pub struct Quotas {
     pub max_queued_audio_secs: Option<u32>,
     /// Bytes of clips, recordings and tensors that the host holds, over all running requests.
     pub max_host_bytes: Option<u64>,
+    /// Seconds of processor time of its components within a minute, of all roles. What has begun may
+    /// overdraw it by another minute's worth, which is paid for in the minutes after it.
+    pub guest_cpu_secs_per_minute: Option<u32>,
+    /// Bytes of linear memory of its components, over all running instances of all roles.
+    pub max_guest_memory_bytes: Option<u64>,
     /// Models, as `NAME` (with every quantization) or `NAME:QUANTIZATION`. An empty list: none.
     pub models: Option<BTreeSet<String>>,
     /// Graphs that components may use through `wasi:nn`, of those that their deployments are
@@ -66,6 +71,11 @@ impl Quotas {
                 self.max_queued_audio_secs.map(u64::from),
             ),
             ("max_host_bytes", self.max_host_bytes),
+            (
+                "guest_cpu_secs_per_minute",
+                self.guest_cpu_secs_per_minute.map(u64::from),
+            ),
+            ("max_guest_memory_bytes", self.max_guest_memory_bytes),
         ];
         if let Some((field, _)) = numbers.into_iter().find(|(_, value)| *value == Some(0)) {
             let advice = "must be at least 1; to shut a tenant out, revoke its keys";
@@ -97,6 +107,12 @@ impl Quotas {
                 .max_queued_audio_secs
                 .or(defaults.max_queued_audio_secs),
             max_host_bytes: self.max_host_bytes.or(defaults.max_host_bytes),
+            guest_cpu_secs_per_minute: self
+                .guest_cpu_secs_per_minute
+                .or(defaults.guest_cpu_secs_per_minute),
+            max_guest_memory_bytes: self
+                .max_guest_memory_bytes
+                .or(defaults.max_guest_memory_bytes),
             models: self.models.or_else(|| defaults.models.clone()),
             graphs: self.graphs.or_else(|| defaults.graphs.clone()),
         }

@@ -371,6 +371,7 @@ fn the_verbs_do_the_same_on_the_data_directory_and_over_the_network() {
         assert!(stdout(&auricle(&["tenant", "list"])).contains(tenant));
         stdout(&auricle(&["tenant", "remove", tenant]));
         assert_eq!(auricle(&["tenant", "show", tenant]).status.code(), Some(4));
+        must_be_audited(auricle, tenant);
         assert_eq!(
             auricle(&["key", "revoke", "00000000"]).status.code(),
             Some(4)
@@ -399,6 +400,27 @@ fn the_verbs_do_the_same_on_the_data_directory_and_over_the_network() {
     assert_eq!(nobody.status.code(), Some(1));
     let said = String::from_utf8_lossy(&nobody.stderr).into_owned();
     assert!(said.contains("--admin-listen"), "{said}");
+}
+
+/// The log of what was done to a tenant that was removed last, as text and as JSON.
+fn must_be_audited(auricle: &Run<'_>, tenant: &str) {
+    let newest = stdout(&auricle(&["audit", "--tenant", tenant, "--limit", "2"]));
+    let lines: Vec<_> = newest.lines().collect();
+    assert_eq!(lines.len(), 3, "{newest}");
+    assert!(lines[1].contains("tenant.delete") && lines[2].contains("key.revoke"));
+    let all = stdout(&auricle(&["audit", "--tenant", tenant, "--json"]));
+    let all: Vec<Value> = serde_json::from_str(&all).unwrap();
+    let (newest, oldest) = (&all[0], &all[all.len() - 1]);
+    assert_eq!(
+        (&newest["action"], &oldest["action"]),
+        (&json!("tenant.delete"), &json!("tenant.create"))
+    );
+    assert_eq!(oldest["detail"]["quotas"]["max_requests"], 3);
+    assert_eq!(auricle(&["audit", "--limit", "0"]).status.code(), Some(2));
+    assert_eq!(
+        auricle(&["audit", "--tenant", "../x"]).status.code(),
+        Some(2)
+    );
 }
 
 #[tokio::test]

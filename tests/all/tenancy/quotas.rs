@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use super::desk::{Desk, data_dir, desk, error, retry_after};
-use crate::guests::{Tenants, get, send, wasm};
+use crate::guests::{TIGHT, Tenants, get, key, send, transcribe, wasm};
 use crate::support::upload::client;
 use crate::support::{Answer, Upload};
 
@@ -160,6 +160,116 @@ async fn a_graph_that_is_not_allowed_is_not_there_though_it_is_granted() {
         .await;
     assert_eq!(infers("silero-vad").await, nowhere);
     assert_eq!(infers("tiny.en").await, "ok");
+}
+
+/// A desk with tenants whose components use much, one way or another.
+async fn greedy() -> Desk {
+    let tenants = Tenants::new("")
+        .with("burns", "handler", wasm::HANDLER_SPINS, TIGHT)
+        .with("burns-in-line", "chunker", wasm::CHUNKER_SPINS, TIGHT)
+        .with(
+            "burns-long",
+            "handler",
+            wasm::HANDLER_SPINS,
+            "limits = { cpu_ms = 60000 }",
+        )
+        .with("keeps", "handler", wasm::HANDLER_DEAF, "")
+        .with("hoards-alone", "handler", wasm::HANDLER_HOARDS, "")
+        .with_key("keeps-in-line");
+    let desk = Desk::start(data_dir(), |server| server.config(tenants.toml()));
+    for tenant in ["burns", "burns-in-line", "burns-long"] {
+        desk.tenant(tenant, json!({ "guest_cpu_secs_per_minute": 1 }))
+            .await;
+    }
+    desk
+}
+
+#[tokio::test]
+async fn a_tenant_whose_components_have_used_their_minute_waits_whatever_their_role() {
+    let desk = greedy().await;
+    for (tenant, status) in [("burns", 504), ("burns-in-line", 502)] {
+        let mut answer = transcribe(&desk.server, tenant).await;
+        // 0.3 s each; the last one is let in with what is left.
+        for _ in 0..5 {
+            if answer.status != status {
+                break;
+            }
+            answer = transcribe(&desk.server, tenant).await;
+        }
+        let detail = answer.detail(429);
+        assert!(detail.contains("1 seconds of components' processor time per minute"));
+        assert!((1..=60).contains(&retry_after(&answer)), "{answer:?}");
+        let v1 = send(get(&desk.server, tenant, "/v1/models")).await;
+        assert_eq!(error(&v1, 429)["code"], "rate_limit_exceeded");
+    }
+    transcribe(&desk.server, crate::guests::VICTIM).await.ok();
+    // What runs is stopped when it has used another minute's worth, long before its own limit.
+    let since = std::time::Instant::now();
+    let stopped = transcribe(&desk.server, "burns-long").await;
+    assert!(stopped.detail(429).contains("processor time"));
+    let wait = retry_after(&stopped);
+    assert!((50..=90).contains(&wait), "{wait} s");
+    assert!(since.elapsed() < std::time::Duration::from_secs(20));
+    // A higher quota holds at once.
+    let more = json!({ "quotas": { "guest_cpu_secs_per_minute": 100 } });
+    desk.ask(Method::PATCH, "tenants/burns", more).await.ok();
+    transcribe(&desk.server, "burns").await.detail(504);
+}
+
+#[tokio::test]
+async fn a_tenant_whose_components_hold_their_memory_waits_for_one_to_end() {
+    let desk = greedy().await;
+    let ask = async || send(get(&desk.server, "keeps", "/")).await;
+    let used = async |answer: &Answer, count| {
+        let usage = desk.server.usage(answer.request_id(), count);
+        usage
+            .into_iter()
+            .map(|one| (one.component, one.peak_memory_bytes))
+    };
+    let first = ask().await;
+    let (_, one) = used(&first, 1).await.next().unwrap();
+    // One fits, and two do not.
+    desk.tenant("keeps", json!({ "max_guest_memory_bytes": one * 3 / 2 }))
+        .await;
+    assert_eq!(ask().await.status, 200);
+    let url = format!("ws://{}/", desk.server.address);
+    let mut request = url.into_client_request().unwrap();
+    let value = format!("Bearer {}", key("keeps")).parse().unwrap();
+    request.headers_mut().insert("authorization", value);
+    let (held, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    let until = async |status| {
+        let mut answer = ask().await;
+        for _ in 0..100 {
+            if answer.status == status {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            answer = ask().await;
+        }
+        answer
+    };
+    let refused = until(429).await;
+    assert_eq!(error(&refused, 429)["code"], "rate_limit_exceeded");
+    assert!((1..=60).contains(&retry_after(&refused)), "{refused:?}");
+    drop(held);
+    assert_eq!(until(200).await.status, 200);
+    // The decoder's memory is the tenant's, too: with the handler's alone there is no room for it.
+    let whole = transcribe(&desk.server, "keeps-in-line").await;
+    whole.ok();
+    let handler = used(&whole, 4)
+        .await
+        .find(|(role, _)| role == "handler")
+        .unwrap()
+        .1;
+    let quotas = json!({ "max_guest_memory_bytes": handler + 65_536 });
+    desk.tenant("keeps-in-line", quotas).await;
+    let refused = transcribe(&desk.server, "keeps-in-line").await;
+    refused.detail(429);
+    assert!(retry_after(&refused) >= 1);
+    // Who alone wants more than may ever be had need not come back.
+    let quotas = json!({ "max_guest_memory_bytes": 4_000_000 });
+    desk.tenant("hoards-alone", quotas).await;
+    transcribe(&desk.server, "hoards-alone").await.detail(502);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The verbs of operators, as typed: tenants and keys.
+//! The verbs of operators, as typed: tenants, keys and the audit log.
 
 use std::time::Duration;
 
@@ -83,6 +83,12 @@ pub struct QuotaArgs {
     /// Bytes of audio and tensors that the host holds.
     #[arg(long, value_name = "BYTES")]
     pub max_host_bytes: Option<String>,
+    /// Seconds of processor time of components within a minute.
+    #[arg(long, value_name = "SECONDS")]
+    pub guest_cpu_secs_per_minute: Option<String>,
+    /// Bytes of memory of components.
+    #[arg(long, value_name = "BYTES")]
+    pub max_guest_memory_bytes: Option<String>,
     /// Models, with commas between them; an empty text allows none.
     #[arg(long, value_name = "NAMES")]
     pub models: Option<String>,
@@ -143,6 +149,20 @@ pub enum KeyCommand {
         #[arg(long, value_name = "TIME", value_parser = time)]
         expires: Option<Duration>,
     },
+}
+
+/// `auricle audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Where it works.
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// What is about one tenant.
+    #[arg(long, value_name = "TENANT")]
+    pub tenant: Option<String>,
+    /// Acts at most.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
 }
 
 /// What a key may do.

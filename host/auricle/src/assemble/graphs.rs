@@ -82,6 +82,7 @@ fn assemble(config: &Config, store: &Arc<Store>) -> Result<GraphParts> {
         session_idle: SESSION_IDLE,
         sessions_per_worker: SESSIONS_PER_WORKER,
         thread_name: "auricle-graph",
+        fairness: config.file.models.fairness.shares()?,
         ..DeviceConfig::default()
     })?;
     Ok(GraphParts {

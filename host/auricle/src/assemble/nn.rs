@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use auricle_capability::Graphs;
@@ -21,11 +22,13 @@ pub(super) fn graphs(
     parts: Option<&GraphParts>,
     models: &Arc<Registry>,
     model_device: &Arc<Scheduler>,
+    batch_over: Duration,
 ) -> Arc<dyn Graphs> {
     Arc::new(NnGraphs {
         models: Arc::clone(models),
         model_device: Arc::clone(model_device),
         graphs: parts.map(|parts| (parts.registry.clone(), Arc::clone(&parts.scheduler))),
+        batch_over,
     })
 }
 

@@ -29,7 +29,7 @@ const REFUSED: u8 = 5;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Entries of one page.
-const PAGE: usize = 1_000;
+pub(super) const PAGE: usize = 1_000;
 
 /// Holds the key for a server that asks for one. A flag would be seen by everybody on the machine.
 pub(super) const KEY_VARIABLE: &str = "AURICLE_ADMIN_KEY";

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use auricle_capability::{Channels, Media, MediaError, MediaHint, RequestScope, Services};
-use auricle_speech::{Clip, KnownVoice, SpeakerOptions, TenantId};
+use auricle_speech::{Clip, KnownVoice, RequestClass, SpeakerOptions, TenantId};
 use auricle_tenancy::Account;
 
 use crate::args::SpeakerArgs;
@@ -34,6 +34,7 @@ pub(super) fn scope(request_id: &str) -> RequestScope {
         tenant: TenantId::default_tenant(),
         account: Account::unlimited(),
         request_id: request_id.into(),
+        class: RequestClass::Interactive,
         deadline: Instant::now() + FILE_DEADLINE,
     }
 }

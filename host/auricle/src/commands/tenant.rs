@@ -73,6 +73,11 @@ fn values(quotas: &QuotaArgs) -> Result<Map<String, Value>> {
         ("max_sessions", &quotas.max_sessions),
         ("max_queued_audio_secs", &quotas.max_queued_audio_secs),
         ("max_host_bytes", &quotas.max_host_bytes),
+        (
+            "guest_cpu_secs_per_minute",
+            &quotas.guest_cpu_secs_per_minute,
+        ),
+        ("max_guest_memory_bytes", &quotas.max_guest_memory_bytes),
     ];
     let mut values = Map::new();
     for (name, typed) in numbers {
@@ -120,14 +125,14 @@ fn list(tenants: &[Value]) -> ExitCode {
 }
 
 fn show(tenant: &Value) -> ExitCode {
-    println!("{:<24} {}", "tenant", text(field(tenant, "id")));
+    println!("{:<26} {}", "tenant", text(field(tenant, "id")));
     println!(
-        "{:<24} {}",
+        "{:<26} {}",
         "created",
         time(field(tenant, "created_at"), "-")
     );
     for (name, value) in own_quotas(tenant) {
-        println!("{name:<24} {}", text(value));
+        println!("{name:<26} {}", text(value));
     }
     ExitCode::SUCCESS
 }

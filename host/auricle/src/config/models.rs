@@ -10,6 +10,8 @@ use auricle_pipeline::Alias;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
+use super::FairnessConfig;
+
 /// What an alias names to mean the server's default model, whichever that is.
 const SERVER_DEFAULT: &str = "default";
 
@@ -50,6 +52,8 @@ pub struct ModelsConfig {
     pub max_queued_minutes: u64,
     /// Minutes of audio of one tenant that may wait for the device. Default 120.
     pub max_tenant_queued_minutes: u64,
+    /// How the devices' time is shared.
+    pub fairness: FairnessConfig,
     /// Other names of models, beside those of OpenAI's models, which mean the default model unless
     /// they are set here.
     pub aliases: BTreeMap<String, AliasConfig>,
@@ -81,6 +85,7 @@ impl Default for ModelsConfig {
             memory_mb: 8_192,
             max_queued_minutes: 240,
             max_tenant_queued_minutes: 120,
+            fairness: FairnessConfig::default(),
             aliases: BTreeMap::new(),
             graphs: BTreeMap::new(),
         }

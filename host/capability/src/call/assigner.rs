@@ -25,7 +25,7 @@ impl Guests {
         revision: &Revision<AssignerComponent>,
         scope: &RequestScope,
     ) -> Result<Assigner, GuestFailure> {
-        let mut store = self.store("speaker-assigner", revision, scope, Grants::default());
+        let mut store = self.store("speaker-assigner", revision, scope, Grants::default())?;
         let mut attempt = revision.tally.begin();
         let since = Instant::now();
         let outcome = run(&mut store, scope.deadline, async |store| {

@@ -5,17 +5,18 @@
 //! temporary file, which the system removes with the process. The spool blocks: a decoder runs on a
 //! thread of its own.
 //!
-//! The decoder has one of the machine's cores while it computes and gives it back while it waits
-//! for bytes: a client that sends slowly must hold up nobody.
+//! The decoder has one of the machine's cores while it computes (`cores`) and gives it back while it
+//! waits for bytes: a client that sends slowly must hold up nobody.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
+use auricle_runtime::Pause;
 use bytes::Bytes;
 use tempfile::SpooledTempFile;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::MediaSource;
+use super::cores::Seat;
 use crate::bindings::decoder::auricle::audio::source::{Host, ReadError};
 use crate::source::{SourceFailure, read_chunk};
 use crate::state::GuestState;
@@ -31,12 +32,6 @@ const SPOOL_MEMORY_BYTES: usize = 4 << 20;
 
 /// Bytes that are read of a blocking reader at once.
 const BLOCK_BYTES: usize = 64 << 10;
-
-/// Decoders that compute at once: one per core, since each keeps one busy.
-static CORES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Arc::new(Semaphore::new(cores))
-});
 
 /// Why a file cannot be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,9 +54,8 @@ pub(crate) struct HostFile {
     /// Bytes that have arrived.
     arrived_bytes: u64,
     failure: Option<FileFailure>,
-    /// Whether who reads it computes on a core of this process.
-    computes: bool,
-    core: Option<OwnedSemaphorePermit>,
+    /// Of who reads it; nothing where that does not compute on a core of this process.
+    seat: Option<Arc<Seat>>,
 }
 
 /// Where what was read has gone.
@@ -75,7 +69,7 @@ enum Place {
 }
 
 impl HostFile {
-    pub(crate) fn new(source: MediaSource, max_spool_bytes: u64) -> Self {
+    pub(crate) fn new(source: MediaSource, max_spool_bytes: u64, seat: Arc<Seat>) -> Self {
         Self {
             source,
             max_spool_bytes,
@@ -83,15 +77,16 @@ impl HostFile {
             place: Place::Front(Vec::new()),
             arrived_bytes: 0,
             failure: None,
-            computes: true,
-            core: None,
+            seat: Some(seat),
         }
     }
 
     /// The file from its beginning again, for somebody who computes elsewhere; nothing where its
     /// beginning is not kept.
     pub(crate) fn rewound(mut self) -> Option<Self> {
-        (self.computes, self.core) = (false, None);
+        if let Some(seat) = self.seat.take() {
+            seat.leave();
+        }
         match &mut self.place {
             Place::Front(front) => {
                 self.chunk = [front.as_slice(), &self.chunk].concat().into();
@@ -113,11 +108,22 @@ impl HostFile {
         self.failure
     }
 
+    /// What the decoder waits for before it computes on, when somebody else's turn has come.
+    pub(crate) fn pause(&self) -> Option<Pause> {
+        let seat = self.seat.clone().filter(|seat| seat.is_due())?;
+        Some(Box::pin(async move {
+            seat.leave();
+            seat.take().await;
+        }))
+    }
+
     /// Waits for a core to compute on.
-    pub(crate) async fn take_core(&mut self) {
-        if self.computes && self.core.is_none() {
-            // Fails only when the semaphore is closed, which nobody does.
-            self.core = Arc::clone(&CORES).acquire_owned().await.ok();
+    pub(crate) fn take_core(&self) -> impl Future<Output = ()> + Send + 'static {
+        let seat = self.seat.clone();
+        async move {
+            if let Some(seat) = seat {
+                seat.take().await;
+            }
         }
     }
 
@@ -131,7 +137,9 @@ impl HostFile {
                 match futures::poll!(&mut next) {
                     std::task::Poll::Ready(arrived) => arrived,
                     std::task::Poll::Pending => {
-                        self.core = None;
+                        if let Some(seat) = &self.seat {
+                            seat.leave();
+                        }
                         next.await
                     }
                 }

@@ -16,6 +16,7 @@ use auricle_runtime::{GuestData, GuestFailure, Revision};
 use auricle_speech::Clip;
 use tokio::sync::oneshot;
 
+use super::cores::Seat;
 use super::file::FileFailure;
 use super::{Channels, HostClip, HostFile, Media, MediaError, MediaHint};
 use crate::bindings::decoder::exports::auricle::pipeline::decoder::DecodeFailure;
@@ -79,7 +80,8 @@ impl Guests {
         media: Media,
         decoding: Decoding,
     ) -> Result<Vec<Clip>, MediaError> {
-        let file = HostFile::new(media.0, decoding.limits.max_spool_bytes);
+        let seat = Seat::new(scope.tenant.clone());
+        let file = HostFile::new(media.0, decoding.limits.max_spool_bytes, seat);
         let (guests, scope, deadline) = (self.clone(), scope.clone(), scope.deadline);
         let (alive, ended) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Handle::current();
@@ -126,7 +128,8 @@ async fn decode_or_convert(
         return Err(MediaError::Unsupported(unsupported));
     };
     let (conversion, stream) = converter.start(file, scope, &decoding.limits).await?;
-    let converted = HostFile::new(stream, decoding.limits.max_spool_bytes);
+    let seat = Seat::new(scope.tenant.clone());
+    let converted = HostFile::new(stream, decoding.limits.max_spool_bytes, seat);
     let (outcome, _) = decode(guests, scope, decoding, converted).await?;
     // What the converter knows to have gone wrong counts; what it cannot read is not supported.
     conversion.end(outcome, unsupported)
@@ -140,7 +143,8 @@ async fn decode(
     file: HostFile,
 ) -> Result<(Result<Vec<Clip>, MediaError>, HostFile), MediaError> {
     let decoder = &decoding.decoder;
-    let mut store = guests.store("decoder", decoder, scope, Grants::default());
+    let store = guests.store("decoder", decoder, scope, Grants::default());
+    let mut store = store.map_err(|failure| broken(scope, &failure))?;
     let clip = HostClip::new(decoding.limits.clone(), decoding.channels);
     store.data_mut().decodes(file, clip);
     let hint = Hint {
@@ -149,7 +153,8 @@ async fn decode(
     };
     let attempt = decoder.tally.begin();
     let outcome = run_within_budget(&mut store, async |store| {
-        store.data_mut().file()?.take_core().await;
+        let core = store.data_mut().file()?.take_core();
+        core.await;
         let guest = decoder.component.0.instantiate_async(&mut *store).await?;
         guest
             .auricle_pipeline_decoder()
@@ -187,11 +192,7 @@ fn result(
     match outcome {
         Ok(Ok(())) => clip.finish(),
         Ok(Err(failure)) => Err(refused(failure)),
-        Err(failure) => {
-            let (tenant, request_id) = (&scope.tenant, &scope.request_id);
-            tracing::warn!(%tenant, %request_id, role = "decoder", kind = failure.kind(), error = %failure, "a component failed");
-            Err(broken(&failure))
-        }
+        Err(failure) => Err(broken(scope, &failure)),
     }
 }
 
@@ -212,11 +213,15 @@ fn refused(failure: DecodeFailure) -> MediaError {
     }
 }
 
-fn broken(failure: &GuestFailure) -> MediaError {
+/// What the sender is told of a decoder that failed; the log has the rest.
+fn broken(scope: &RequestScope, failure: &GuestFailure) -> MediaError {
+    let (tenant, request_id) = (&scope.tenant, &scope.request_id);
+    tracing::warn!(%tenant, %request_id, role = "decoder", kind = failure.kind(), error = %failure, "a component failed");
     match failure {
         GuestFailure::PoolExhausted => MediaError::Overloaded {
             retry_after_secs: RETRY_SECS,
         },
+        GuestFailure::OverQuota(over) => MediaError::OverQuota(*over),
         _ => MediaError::Undecodable(BROKEN.to_owned()),
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use auricle_capability::RequestScope;
 use auricle_runtime::{InstanceLimits, Revision};
-use auricle_speech::TenantId;
+use auricle_speech::{RequestClass, TenantId};
 use auricle_tenancy::{
     Account, Actor, Change, DeploymentState, NewRevision, Place, Role, StoreError, StoredRevision,
     TrialKind,
@@ -159,6 +159,7 @@ impl Act<'_> {
             account: Account::unlimited(),
             request_id: "first-call".into(),
             deadline: Instant::now() + SMOKE_DEADLINE,
+            class: RequestClass::Interactive,
         };
         let call = P::smoke(self.desk.parts.guests.clone(), revision, scope);
         let outcome = match tokio::runtime::Handle::try_current() {

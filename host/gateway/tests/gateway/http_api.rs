@@ -284,6 +284,8 @@ async fn a_client_may_lower_its_class() {
     assert_eq!(server.get("/class").await.body, "Interactive");
     let batch = head("GET", "/class", "x-auricle-class: batch\r\n");
     assert_eq!(server.raw(batch).await.body, "Batch");
+    let background = head("GET", "/class", "priority: u=7, i\r\n");
+    assert_eq!(server.raw(background).await.body, "Batch");
     let live = head("GET", "/class", "x-auricle-class: live\r\n");
     assert_eq!(server.raw(live).await.body, "Interactive");
 }

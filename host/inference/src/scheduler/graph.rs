@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use auricle_speech::{
     CancelFlag, EngineError, GraphEngine, GraphResult, GraphSession, GraphWork,
-    MAX_GRAPH_JOB_SAMPLES, SAMPLE_RATE, TenantId,
+    MAX_GRAPH_JOB_SAMPLES, RequestClass, SAMPLE_RATE, TenantId,
 };
 
 use super::Job;
@@ -21,6 +21,8 @@ const MIN_COST_SAMPLES: u64 = SAMPLE_RATE as u64 / 10;
 pub struct GraphJob {
     /// Who pays.
     pub tenant: TenantId,
+    /// How urgent it is.
+    pub class: RequestClass,
     /// The graph, kept loaded until the job is done.
     pub lease: Lease<dyn GraphEngine>,
     /// What to compute.
@@ -38,6 +40,10 @@ impl Job for GraphJob {
 
     fn tenant(&self) -> &TenantId {
         &self.tenant
+    }
+
+    fn class(&self) -> RequestClass {
+        self.class
     }
 
     fn cost_samples(&self) -> u64 {

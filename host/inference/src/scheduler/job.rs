@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use auricle_speech::{
     CancelFlag, Clip, DecodeOptions, Engine, EngineError, EngineSession, Language, LanguageScore,
-    SAMPLE_RATE, Segment, Span, TenantId,
+    RequestClass, SAMPLE_RATE, Segment, Span, TenantId,
 };
 
 use crate::error::InferenceError;
@@ -25,6 +25,9 @@ pub trait Job: Send + 'static {
 
     /// Who pays.
     fn tenant(&self) -> &TenantId;
+
+    /// How urgent it is.
+    fn class(&self) -> RequestClass;
 
     /// What it counts for in the queue, in samples of audio; at least 1.
     fn cost_samples(&self) -> u64;
@@ -78,6 +81,8 @@ pub enum Work {
 pub struct SpanJob {
     /// Who pays.
     pub tenant: TenantId,
+    /// How urgent it is.
+    pub class: RequestClass,
     /// The model, kept loaded until the job is done.
     pub lease: Lease,
     /// The audio.
@@ -111,6 +116,10 @@ impl Job for SpanJob {
 
     fn tenant(&self) -> &TenantId {
         &self.tenant
+    }
+
+    fn class(&self) -> RequestClass {
+        self.class
     }
 
     fn cost_samples(&self) -> u64 {

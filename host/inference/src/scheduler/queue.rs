@@ -1,14 +1,18 @@
-//! The fair queue: deficit round robin between tenants, first come first served within one.
+//! The fair queue: live before interactive before batch, tenants in turn within each.
 //!
-//! Plain data without locks or clocks; the scheduler guards it.
+//! Plain data without locks or clocks; the scheduler guards it. The more urgent class goes first;
+//! lest the others starve, interactive and batch work earn a share of all audio that is done while
+//! they wait, and have their next job done when they have earned what it costs. Earning comes first
+//! and the job after it: where there is no pressure nobody who is in a hurry waits for a batch job
+//! that is not running already.
 
-use std::collections::{HashMap, VecDeque};
+mod turns;
 
-use auricle_speech::{SAMPLE_RATE, TenantId};
+use std::time::Duration;
 
-/// Credit a tenant gets each time its turn comes: 5 s of audio. Short jobs then pass long ones of
-/// other tenants, while equal jobs take turns.
-const QUANTUM_SAMPLES: u64 = 5 * SAMPLE_RATE as u64;
+use auricle_speech::{RequestClass, SAMPLE_RATE, TenantId};
+
+use turns::Turns;
 
 /// What a queued entry weighs.
 pub(crate) trait Weighed {
@@ -16,37 +20,99 @@ pub(crate) trait Weighed {
     fn cost_samples(&self) -> u64;
 }
 
+/// How a device's time is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fairness {
+    /// Audio of a tenant's that is begun before another has its turn; at least a sample. Short jobs
+    /// pass long ones of other tenants, equal jobs take turns.
+    pub quantum: Duration,
+    /// Percent of the audio that interactive work gets at least while it waits; at most 45.
+    pub interactive_percent: u32,
+    /// The same for batch work.
+    pub batch_percent: u32,
+}
+
+impl Fairness {
+    /// Largest share that is kept for one class, in percent: what is left of two of them is for the
+    /// most urgent one.
+    pub const MAX_PERCENT: u32 = 45;
+}
+
+impl Default for Fairness {
+    /// 5 s (what the shortest job of recognition costs); 20 and 10 percent.
+    fn default() -> Self {
+        Self {
+            quantum: Duration::from_secs(5),
+            interactive_percent: 20,
+            batch_percent: 10,
+        }
+    }
+}
+
+/// The jobs of one class, and what the class has earned.
 #[derive(Debug)]
-struct Line<T> {
-    jobs: VecDeque<(u64, T)>,
-    credit_samples: u64,
-    queued_samples: u64,
+struct Lane<T> {
+    turns: Turns<T>,
+    percent: u64,
+    /// Hundredths of samples that it may have done before more urgent work.
+    earned: u64,
+}
+
+impl<T: Weighed> Lane<T> {
+    fn new(fairness: &Fairness, percent: u32) -> Self {
+        Self {
+            turns: Turns::new(samples(fairness.quantum)),
+            percent: percent.min(Fairness::MAX_PERCENT).into(),
+            earned: 0,
+        }
+    }
+
+    /// Whether its next job has been earned.
+    fn is_due(&mut self) -> bool {
+        let cost = self.turns.next_cost();
+        cost.is_some_and(|cost| self.earned >= cost.saturating_mul(100))
+    }
+
+    /// So much audio is being done; `own` when it is this lane's.
+    fn done(&mut self, cost: u64, own: bool) {
+        if self.turns.is_empty() {
+            // Nobody saves up.
+            self.earned = 0;
+            return;
+        }
+        self.earned = self
+            .earned
+            .saturating_add(cost.saturating_mul(self.percent));
+        if own {
+            self.earned = self.earned.saturating_sub(cost.saturating_mul(100));
+        }
+    }
 }
 
 /// Jobs of all tenants that wait.
 #[derive(Debug)]
 pub(crate) struct FairQueue<T> {
-    lines: HashMap<TenantId, Line<T>>,
-    /// Tenants with jobs, the one whose turn it is in front.
-    turns: VecDeque<TenantId>,
+    live: Lane<T>,
+    interactive: Lane<T>,
+    batch: Lane<T>,
     queued_samples: u64,
     jobs: usize,
     next_ticket: u64,
 }
 
-impl<T> Default for FairQueue<T> {
-    fn default() -> Self {
+impl<T: Weighed> FairQueue<T> {
+    /// No jobs.
+    pub(crate) fn new(fairness: &Fairness) -> Self {
         Self {
-            lines: HashMap::new(),
-            turns: VecDeque::new(),
+            live: Lane::new(fairness, 0),
+            interactive: Lane::new(fairness, fairness.interactive_percent),
+            batch: Lane::new(fairness, fairness.batch_percent),
             queued_samples: 0,
             jobs: 0,
             next_ticket: 0,
         }
     }
-}
 
-impl<T: Weighed> FairQueue<T> {
     /// Number of jobs.
     pub(crate) fn len(&self) -> usize {
         self.jobs
@@ -57,170 +123,90 @@ impl<T: Weighed> FairQueue<T> {
         self.queued_samples
     }
 
-    /// Jobs and audio of one tenant.
+    /// Jobs and audio of one tenant, of all classes.
     pub(crate) fn of(&self, tenant: &TenantId) -> (usize, u64) {
-        self.lines
-            .get(tenant)
-            .map_or((0, 0), |line| (line.jobs.len(), line.queued_samples))
+        let lanes = [&self.live, &self.interactive, &self.batch];
+        lanes.iter().fold((0, 0), |(jobs, samples), lane| {
+            let (more_jobs, more_samples) = lane.turns.of(tenant);
+            (jobs + more_jobs, samples + more_samples)
+        })
     }
 
     /// Puts a job last in its tenant's line. Returns a ticket to take it out with.
-    pub(crate) fn push(&mut self, tenant: &TenantId, job: T) -> u64 {
+    pub(crate) fn push(&mut self, tenant: &TenantId, class: RequestClass, job: T) -> u64 {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        let cost = job.cost_samples();
-        let line = self.lines.entry(tenant.clone()).or_insert_with(|| {
-            self.turns.push_back(tenant.clone());
-            Line {
-                jobs: VecDeque::new(),
-                credit_samples: 0,
-                queued_samples: 0,
-            }
-        });
-        line.jobs.push_back((ticket, job));
-        line.queued_samples += cost;
-        self.queued_samples += cost;
+        self.queued_samples += job.cost_samples();
         self.jobs += 1;
+        self.lane(class).turns.push(tenant, ticket, job);
         ticket
     }
 
     /// The next job.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        loop {
-            let tenant = self.turns.front()?.clone();
-            let Some(line) = self.lines.get_mut(&tenant) else {
-                self.turns.pop_front();
-                continue;
-            };
-            let Some(cost) = line.jobs.front().map(|(_, job)| job.cost_samples()) else {
-                self.forget(&tenant);
-                continue;
-            };
-            if line.credit_samples < cost {
-                line.credit_samples += QUANTUM_SAMPLES;
-                self.turns.rotate_left(1);
-                continue;
-            }
-            line.credit_samples -= cost;
-            let (_, job) = line.jobs.pop_front()?;
-            self.taken(&tenant, cost);
-            return Some(job);
+        let class = self.next_class()?;
+        let job = self.lane(class).turns.pop()?;
+        let cost = job.cost_samples();
+        self.taken(cost);
+        for each in RequestClass::ALL {
+            self.lane(each).done(cost, each == class);
         }
+        Some(job)
     }
 
     /// Takes a waiting job out.
-    pub(crate) fn remove(&mut self, tenant: &TenantId, ticket: u64) -> Option<T> {
-        let line = self.lines.get_mut(tenant)?;
-        let position = line.jobs.iter().position(|(own, _)| *own == ticket)?;
-        let (_, job) = line.jobs.remove(position)?;
-        self.taken(tenant, job.cost_samples());
+    pub(crate) fn remove(
+        &mut self,
+        tenant: &TenantId,
+        class: RequestClass,
+        ticket: u64,
+    ) -> Option<T> {
+        let lane = self.lane(class);
+        let job = lane.turns.remove(tenant, ticket)?;
+        lane.done(0, false);
+        self.taken(job.cost_samples());
         Some(job)
     }
 
     /// Takes all jobs out.
     pub(crate) fn drain(&mut self) -> Vec<T> {
-        let lines = std::mem::take(&mut self.lines);
-        *self = Self {
-            next_ticket: self.next_ticket,
-            ..Self::default()
-        };
-        lines
-            .into_values()
-            .flat_map(|line| line.jobs.into_iter().map(|(_, job)| job))
-            .collect()
+        let classes = RequestClass::ALL.into_iter();
+        let jobs = classes.flat_map(|class| self.lane(class).turns.drain());
+        let jobs: Vec<T> = jobs.collect();
+        (self.jobs, self.queued_samples) = (0, 0);
+        jobs
     }
 
-    /// Books a job that left the line of `tenant`.
-    fn taken(&mut self, tenant: &TenantId, cost: u64) {
-        self.jobs -= 1;
-        self.queued_samples -= cost;
-        if let Some(line) = self.lines.get_mut(tenant) {
-            line.queued_samples -= cost;
-            if line.jobs.is_empty() {
-                self.forget(tenant);
+    fn next_class(&mut self) -> Option<RequestClass> {
+        for class in [RequestClass::Interactive, RequestClass::Batch] {
+            if self.lane(class).is_due() {
+                return Some(class);
             }
+        }
+        let mut classes = RequestClass::ALL.into_iter();
+        classes.find(|class| !self.lane(*class).turns.is_empty())
+    }
+
+    fn lane(&mut self, class: RequestClass) -> &mut Lane<T> {
+        match class {
+            RequestClass::Live => &mut self.live,
+            RequestClass::Interactive => &mut self.interactive,
+            RequestClass::Batch => &mut self.batch,
         }
     }
 
-    /// Strikes a tenant whose line is empty; unused credit is lost, so that nobody saves it up.
-    fn forget(&mut self, tenant: &TenantId) {
-        self.lines.remove(tenant);
-        self.turns.retain(|other| other != tenant);
+    /// Books a job that waits no longer.
+    fn taken(&mut self, cost: u64) {
+        self.jobs -= 1;
+        self.queued_samples -= cost;
     }
+}
+
+/// Whole milliseconds of it, which hold whole samples.
+fn samples(audio: Duration) -> u64 {
+    let millis = u64::try_from(audio.as_millis()).unwrap_or(u64::MAX);
+    millis.saturating_mul(u64::from(SAMPLE_RATE) / 1000)
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-    use super::*;
-
-    #[derive(Debug, PartialEq)]
-    struct Job(&'static str, u64);
-
-    impl Weighed for Job {
-        fn cost_samples(&self) -> u64 {
-            self.1 * u64::from(SAMPLE_RATE)
-        }
-    }
-
-    fn tenant(name: &str) -> TenantId {
-        TenantId::new(name).unwrap()
-    }
-
-    fn order(queue: &mut FairQueue<Job>) -> String {
-        std::iter::from_fn(|| queue.pop())
-            .map(|job| job.0)
-            .collect()
-    }
-
-    #[test]
-    fn equal_jobs_of_two_tenants_take_turns() {
-        let mut queue = FairQueue::default();
-        for _ in 0..3 {
-            queue.push(&tenant("a"), Job("a", 30));
-        }
-        for _ in 0..3 {
-            queue.push(&tenant("b"), Job("b", 30));
-        }
-        assert_eq!(order(&mut queue), "ababab");
-        assert_eq!((queue.len(), queue.queued_samples()), (0, 0));
-    }
-
-    #[test]
-    fn a_late_tenant_waits_for_one_turn_not_for_the_line() {
-        let mut queue = FairQueue::default();
-        for _ in 0..100 {
-            queue.push(&tenant("a"), Job("a", 30));
-        }
-        queue.pop();
-        queue.push(&tenant("b"), Job("b", 30));
-        let order = order(&mut queue);
-        assert!(order.find('b').unwrap() <= 1, "{order}");
-    }
-
-    #[test]
-    fn short_jobs_pass_long_ones_in_proportion() {
-        let mut queue = FairQueue::default();
-        for _ in 0..4 {
-            queue.push(&tenant("long"), Job("L", 30));
-        }
-        for _ in 0..24 {
-            queue.push(&tenant("short"), Job("s", 5));
-        }
-        let order = order(&mut queue);
-        let until_second_long = order.match_indices('L').nth(1).unwrap().0;
-        let shorts = order[..until_second_long].matches('s').count();
-        assert!((10..=13).contains(&shorts), "{order}");
-    }
-
-    #[test]
-    fn a_removed_job_gives_its_room_back() {
-        let mut queue = FairQueue::default();
-        let ticket = queue.push(&tenant("a"), Job("a", 30));
-        queue.push(&tenant("a"), Job("b", 10));
-        assert_eq!(queue.remove(&tenant("a"), ticket), Some(Job("a", 30)));
-        assert_eq!(queue.remove(&tenant("a"), ticket), None);
-        assert_eq!(queue.of(&tenant("a")), (1, 10 * u64::from(SAMPLE_RATE)));
-        assert_eq!(order(&mut queue), "b");
-    }
-}
+mod tests;

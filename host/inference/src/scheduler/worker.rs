@@ -55,6 +55,10 @@ fn next<J: Job>(shared: &Shared<J>, holds_session: bool) -> Next<J> {
             return Next::Closed;
         }
         if let Some(entry) = state.queue.pop() {
+            let passed = state.taken - entry.taken_before;
+            state.taken += 1;
+            drop(state);
+            waited(shared.config.thread_name, &entry, passed);
             return Next::Job(entry);
         }
         if !holds_session {
@@ -79,11 +83,27 @@ fn next<J: Job>(shared: &Shared<J>, holds_session: bool) -> Next<J> {
     }
 }
 
+/// Says how long a job has waited, in time and in `passed` jobs that came after it or before it and
+/// were begun meanwhile.
+fn waited<J: Job>(device: &'static str, entry: &Entry<J>, passed: u64) {
+    let (class, waited) = (entry.job.class().as_str(), entry.queued.elapsed());
+    auricle_telemetry::metrics().queue_wait(device, class, waited);
+    tracing::debug!(
+        target: "auricle::queue",
+        device,
+        tenant = %entry.job.tenant(),
+        class,
+        passed,
+        waited_ms = waited.as_millis() as u64,
+        audio_ms = super::duration(entry.job.audio_samples()).as_millis() as u64,
+        "a job begins"
+    );
+}
+
 /// Does one job and answers it.
 fn work<J: Job>(shared: &Shared<J>, index: usize, entry: Entry<J>, held: &mut Sessions<J>) {
-    let Entry { job, reply, queued } = entry;
+    let Entry { job, reply, .. } = entry;
     let device = shared.config.thread_name;
-    auricle_telemetry::metrics().queue_wait(device, queued.elapsed());
     if let Some(error) = refusal(&job, reply.is_closed()) {
         let _ = reply.send(Err(error));
         return;

@@ -10,7 +10,7 @@ use auricle_inference::{
 };
 use auricle_speech::{
     CancelFlag, Clip, DecodeOptions, Engine, EngineError, EngineLoader, EngineSession, Language,
-    LanguageScore, ModelFiles, Segment, Span, TenantId, Word,
+    LanguageScore, ModelFiles, RequestClass, Segment, Span, TenantId, Word,
 };
 
 /// First sample of audio on which the engine panics.
@@ -189,6 +189,7 @@ pub fn job(tenant_name: &str, lease: &Lease, secs: usize, tag: f32) -> SpanJob {
     let clip = Clip::new(vec![tag; secs * 16_000]);
     SpanJob {
         tenant: tenant(tenant_name),
+        class: RequestClass::Interactive,
         lease: lease.clone(),
         span: Span {
             start: 0,

@@ -5,6 +5,7 @@
 //! text as U8. The language is detected on the first 30 s; silence has an empty text.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use auricle_capability::{GraphError, LoadedGraph, RequestScope};
 use auricle_inference::{Lease, Scheduler, SpanJob, SpanResult, Work};
@@ -17,7 +18,7 @@ use futures::future::BoxFuture;
 
 use super::run;
 use crate::recognise::max_queued;
-use crate::use_audio;
+use crate::{classed, use_audio};
 
 /// Name of the output.
 const OUTPUT: &str = "transcript";
@@ -29,11 +30,16 @@ const MAX_SAMPLES: u64 = 3600 * SAMPLE_RATE as u64;
 pub(super) struct Transcriber {
     lease: Lease,
     device: Arc<Scheduler>,
+    batch_over: Duration,
 }
 
 impl Transcriber {
-    pub(super) fn new(lease: Lease, device: Arc<Scheduler>) -> Self {
-        Self { lease, device }
+    pub(super) fn new(lease: Lease, device: Arc<Scheduler>, batch_over: Duration) -> Self {
+        Self {
+            lease,
+            device,
+            batch_over,
+        }
     }
 }
 
@@ -44,8 +50,10 @@ impl LoadedGraph for Transcriber {
         inputs: Vec<NamedTensor>,
     ) -> BoxFuture<'static, Result<Vec<NamedTensor>, GraphError>> {
         let (lease, device, scope) = (self.lease.clone(), Arc::clone(&self.device), scope.clone());
+        let batch_over = self.batch_over;
         async move {
             let clip = clip_of(inputs)?;
+            let scope = classed(&scope, clip.len_samples(), batch_over);
             use_audio(&scope, clip.len_samples())
                 .map_err(|error| GraphError::Unavailable(error.to_string()))?;
             let call = Call {
@@ -105,6 +113,7 @@ impl Call {
     async fn span(&self, span: Span, work: Work) -> Result<SpanResult, GraphError> {
         let job = || SpanJob {
             tenant: self.scope.tenant.clone(),
+            class: self.scope.class,
             lease: self.lease.clone(),
             clip: self.clip.clone(),
             span,
