@@ -1,6 +1,7 @@
 //! The command line as typed.
 
 mod admin;
+mod component;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use auricle_formats::{SubtitleOptionError, SubtitleOptions};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use admin::{ClientArgs, KeyArgs, KeyCommand, QuotaArgs, ScopeArg, TenantArgs, TenantCommand};
+pub use component::{ComponentCommand, EncodeArgs, LangArg, NewArgs, RoleArg};
 
 /// A self-hosted speech-to-text server.
 #[derive(Debug, Parser)]
@@ -80,6 +82,9 @@ pub enum Command {
     Tenant(TenantArgs),
     /// Manage keys.
     Key(KeyArgs),
+    /// Write components.
+    #[command(subcommand)]
+    Component(ComponentCommand),
 }
 
 /// Options of `serve`.

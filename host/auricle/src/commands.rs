@@ -2,6 +2,7 @@
 
 mod admin;
 mod audio;
+mod component;
 mod diarize;
 mod key;
 mod models;
@@ -38,6 +39,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Models(command) => models::run(config, command),
         Command::Tenant(args) => tenant::run(&config, &args),
         Command::Key(args) => key::run(&config, &args),
+        Command::Component(command) => component::run(&command),
     }
 }
 

@@ -17,6 +17,7 @@ use wasmtime::{
 };
 
 use crate::cache::ComponentCache;
+use crate::limits::{MAX_CORE_INSTANCES, MAX_TABLE_ELEMENTS};
 
 /// How often running guests look at their CPU budget. 10 ms costs nothing measurable and bounds
 /// how late a spinning guest is stopped.
@@ -184,17 +185,18 @@ fn pool(config: &RuntimeConfig) -> PoolingAllocationConfig {
     let instances = config.max_requests.saturating_mul(INSTANCES_PER_REQUEST);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(4))
+        // Only counted: what an instance takes is allocated as it comes.
+        .total_core_instances(instances.saturating_mul(MAX_CORE_INSTANCES))
         .total_memories(instances.saturating_mul(2))
         .total_tables(instances.saturating_mul(2))
         .total_stacks(instances)
-        .max_core_instances_per_component(20)
+        .max_core_instances_per_component(MAX_CORE_INSTANCES)
         .max_memories_per_component(4)
         .max_tables_per_component(20)
         .max_component_instance_size(8 << 20)
         .max_core_instance_size(1 << 20)
         .max_memory_size(config.max_memory_bytes)
-        .table_elements(crate::limits::MAX_TABLE_ELEMENTS)
+        .table_elements(MAX_TABLE_ELEMENTS)
         .max_unused_warm_slots(32)
         .linear_memory_keep_resident(64 << 10)
         .table_keep_resident(4 << 10);

@@ -15,6 +15,9 @@ use crate::cpu::{CpuExhausted, CpuMeter};
 /// Elements that a table can have in the pool; more is refused whatever an instance's own limit.
 pub const MAX_TABLE_ELEMENTS: usize = 20_000;
 
+/// Core modules that a component may be made of: one made of Python has 38, each of our own 3 or 4.
+pub const MAX_CORE_INSTANCES: u32 = 64;
+
 /// An instance earns one part in this many of its age as CPU time, beside its budget.
 const CPU_AGE_DIVISOR: u32 = 10;
 
@@ -126,7 +129,7 @@ impl ResourceLimiter for LimitState {
     }
 
     fn instances(&self) -> usize {
-        20
+        MAX_CORE_INSTANCES as usize
     }
 
     fn tables(&self) -> usize {
