@@ -14,7 +14,7 @@ use auricle_capability::{
     RequestScope, Roles,
 };
 use auricle_runtime::deployment::RevisionParts;
-use auricle_runtime::{Deployment, InstanceLimits, Revision, Runtime, RuntimeConfig};
+use auricle_runtime::{InstanceLimits, Revision, Runtime, RuntimeConfig};
 use auricle_speech::TenantId;
 use auricle_tenancy::Account;
 
@@ -66,9 +66,9 @@ fn revision<P>(component: P) -> Arc<Revision<P>> {
         configuration: BTreeMap::new(),
         graphs: BTreeSet::new(),
         limits: InstanceLimits::default(),
-        component,
+        component: Arc::new(component),
     };
-    Deployment::new(parts).current()
+    Arc::new(parts.numbered(1, Arc::default()))
 }
 
 /// A request of the default tenant that begins now.

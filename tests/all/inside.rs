@@ -4,13 +4,15 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use auricle::assemble::{Components, Server};
-use auricle::config::{ComponentConfig, Config, FileConfig};
+use auricle::assemble::Server;
+use auricle::config::{Config, FileConfig};
+use auricle_capability::ChunkerComponent;
+use auricle_deployment::{Plan, TenantDeployments, Workshop};
 use auricle_models::StoreDirs;
+use auricle_runtime::{RevisionParts, RuntimeError};
 use auricle_speech::TenantId;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::guests::file;
 use crate::support::program::scratch;
 
 /// A running server; it stops when this is dropped.
@@ -25,7 +27,7 @@ pub struct Inside {
 pub struct InsideNode {
     pub pipeline: auricle_pipeline::Pipeline,
     pub scheduler: Arc<auricle_inference::Scheduler>,
-    pub components: Arc<Components>,
+    pub workshop: Arc<Workshop>,
 }
 
 impl Inside {
@@ -38,7 +40,7 @@ impl Inside {
         let node = InsideNode {
             pipeline: server.node.pipeline.clone(),
             scheduler: Arc::clone(&server.node.scheduler),
-            components: Arc::clone(&server.node.components),
+            workshop: Arc::clone(&server.node.workshop),
         };
         let stop = CancellationToken::new();
         tokio::spawn(server.serve(stop.clone()));
@@ -49,12 +51,29 @@ impl Inside {
         }
     }
 
-    /// A tenant's deployments.
-    pub fn deployments(&self, tenant: &str) -> &auricle_pipeline::TenantDeployments {
-        self.node
-            .pipeline
-            .deployments()
-            .of(&TenantId::new(tenant).unwrap())
+    /// What serves a tenant that has deployed nothing.
+    pub fn deployments(&self, tenant: &str) -> &TenantDeployments {
+        let tenant = TenantId::new(tenant).unwrap();
+        self.node.pipeline.deployments().base(&tenant)
+    }
+
+    /// Makes a chunker ready, beside the executor as a server would.
+    pub async fn chunker(
+        &self,
+        bytes: &'static [u8],
+        configuration: &[(&str, &str)],
+    ) -> Result<RevisionParts<ChunkerComponent>, RuntimeError> {
+        let pairs = configuration.iter();
+        let plan = Plan {
+            component: Some(bytes),
+            configuration: pairs
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+            ..Plan::default()
+        };
+        let workshop = Arc::clone(&self.node.workshop);
+        let parts = tokio::task::spawn_blocking(move || workshop.parts(plan));
+        parts.await.unwrap()
     }
 }
 
@@ -82,18 +101,5 @@ pub fn config_with_cache(toml: &str, dir: &Path) -> Config {
         workers: 2,
         graph_workers: 2,
         traces: None,
-    }
-}
-
-/// A component as the configuration names it.
-pub fn component(bytes: &[u8], configuration: &[(&str, &str)]) -> ComponentConfig {
-    let pairs = configuration
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    ComponentConfig {
-        nn: Default::default(),
-        path: Some(file(bytes)),
-        configuration: pairs.collect(),
-        limits: None,
     }
 }

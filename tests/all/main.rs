@@ -29,6 +29,8 @@ mod cli;
 mod clients;
 /// Files that are meant to harm: the decoder in its sandbox.
 mod decoding;
+/// Tenants bring components: pushed, deployed, tried out, taken back.
+mod deploying;
 /// Components come into their roles: at the start, by a swap, out of the cache.
 mod deployment;
 /// Floods, smuggled requests and forms that are built to be held.

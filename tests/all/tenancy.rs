@@ -2,7 +2,7 @@
 
 /// The admin API and the verbs that use it.
 mod admin;
-mod desk;
+pub mod desk;
 /// Keys: made, used, ended, guessed.
 mod keys;
 /// What a tenant may use.

@@ -27,6 +27,10 @@ use zip::ZipArchive;
 /// The document of the API, OpenAPI 3.1 as JSON.
 pub const OPENAPI: &str = include_str!("../openapi.json");
 
+/// The document of the admin API and of tenants' deployments, OpenAPI 3.1 as JSON. Not a page: the
+/// admin listener answers with it. An end-to-end test holds its paths and methods against the server.
+pub const ADMIN_OPENAPI: &str = include_str!("../admin.json");
+
 /// What a page of ours may load and do.
 const OWN: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                    img-src 'self'; media-src blob:; base-uri 'none'; form-action 'none'; \

@@ -10,21 +10,29 @@
 //! Recognition never holds up reading: pieces wait in a queue of bounded length, and only when it is
 //! full does the handler stop to read. Then the host's own bounded queue fills, and once that is full
 //! the client is held up.
+//!
+//! Every answer that was sent is a checkpoint: should this instance fail, or another revision come to
+//! serve, the next one goes on behind it (`positions` says where that is among the messages).
 
+mod positions;
 mod queue;
 
 use auricle_guest::audio::{Clip, RecordError, Recorder, SAMPLE_RATE};
-use auricle_guest::http::{Message, Query, Socket, SocketError};
+use auricle_guest::http::{Continuation, Message, Position, Query, Socket, SocketError};
 use auricle_guest::poll::poll;
 use auricle_guest::websocket::Upgrade;
 use auricle_guest::{config, log};
 use serde::Serialize;
 
+use self::positions::Positions;
 use self::queue::{Answer, Queue};
 use crate::failure::Failure;
 use crate::options::Asked;
 use crate::render::LiveBody;
 use crate::routes::LIVE_PATH;
+
+/// Of 16-bit PCM.
+const BYTES_PER_SAMPLE: u64 = 2;
 
 /// Why a session is over.
 enum End {
@@ -34,6 +42,8 @@ enum End {
     Gone,
     /// The client gets this text first.
     Failed(Failure),
+    /// Another instance goes on.
+    HandedOver,
 }
 
 impl From<SocketError> for End {
@@ -81,6 +91,7 @@ struct Session<'a> {
     recorder: Recorder,
     queue: Queue,
     input: Input,
+    positions: Positions,
 }
 
 impl<'a> Session<'a> {
@@ -104,10 +115,17 @@ impl<'a> Session<'a> {
             recorder: Recorder::new(),
             queue: Queue::new(setting("live-max-pending", 8, 64)? as usize),
             input: Input::Open,
+            positions: Positions::default(),
         })
     }
 
     fn run(&mut self) -> End {
+        if let Err(end) = self.checkpoint(Position {
+            messages: 0,
+            bytes: 0,
+        }) {
+            return end;
+        }
         loop {
             if let Err(end) = self.step() {
                 return end;
@@ -155,17 +173,21 @@ impl<'a> Session<'a> {
     fn hand_over(&mut self) -> Result<(), End> {
         while !self.queue.is_full() && self.recorder.length() >= self.chunk_samples {
             let clip = self.recorder.take(self.chunk_samples);
-            self.start(&clip, false)?;
+            let end = self.positions.take(self.chunk_samples * BYTES_PER_SAMPLE);
+            self.start(&clip, false, end)?;
         }
         let rest = self.recorder.length();
         if self.input == Input::Open || self.queue.is_full() || rest >= self.chunk_samples {
             return Ok(());
         }
+        // With the message that asked for it.
+        let end = self.positions.all();
         if rest > 0 {
             let clip = self.recorder.take(rest);
-            self.start(&clip, true)?;
+            self.positions.take(rest * BYTES_PER_SAMPLE);
+            self.start(&clip, true, end)?;
         } else if self.input == Input::Flushing {
-            self.queue.push_empty(self.language.as_deref());
+            self.queue.push_empty(self.language.as_deref(), end);
         }
         if self.input == Input::Flushing {
             self.input = Input::Open;
@@ -173,15 +195,29 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn start(&mut self, clip: &Clip, is_final: bool) -> Result<(), End> {
+    fn start(&mut self, clip: &Clip, is_final: bool, end: Position) -> Result<(), End> {
         let started = self.asked.resolve();
         started
-            .and_then(|options| self.queue.start(clip, options, is_final))
+            .and_then(|options| self.queue.start(clip, options, is_final, end))
             .map_err(End::Failed)
     }
 
+    /// Everything before `position` is answered.
+    fn checkpoint(&self, position: Position) -> Result<(), End> {
+        match self.socket.checkpoint(position, &[])? {
+            Continuation::Proceed => Ok(()),
+            Continuation::HandOver => Err(End::HandedOver),
+        }
+    }
+
     fn receive(&mut self) -> Result<(), End> {
-        match self.socket.receive()? {
+        let message = self.socket.receive()?;
+        match &message {
+            None => {}
+            Some(Message::Binary(pcm)) => self.positions.receive(pcm.len() as u64),
+            Some(Message::Text(_)) => self.positions.receive(0),
+        }
+        match message {
             None => self.input = Input::Ended,
             Some(Message::Binary(pcm)) if pcm.is_empty() => self.input = Input::Flushing,
             Some(Message::Binary(pcm)) => self.recorder.append(&pcm).map_err(|error| {
@@ -198,7 +234,14 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn answer(&self, answer: Answer) -> Result<(), End> {
+    fn answer(&mut self, answer: Answer) -> Result<(), End> {
+        let end = answer.end;
+        self.tell(answer)?;
+        self.positions.deal_with(end);
+        self.checkpoint(end)
+    }
+
+    fn tell(&self, answer: Answer) -> Result<(), End> {
         match answer.result {
             Ok(text) => send(
                 self.socket,

@@ -8,5 +8,7 @@ pub use self::query::Query;
 pub use self::request::{BodyError, Request};
 pub use self::response::{ClientGone, Response, StreamedResponse};
 pub use crate::bindings::auricle::http::multipart::{Form, FormError, Part, base64};
-pub use crate::bindings::auricle::http::websocket::{Message, Socket, SocketError};
+pub use crate::bindings::auricle::http::websocket::{
+    Continuation, Message, Position, Socket, SocketError,
+};
 pub use crate::bindings::wasi::http::types::{IncomingRequest, Method, ResponseOutparam};

@@ -11,7 +11,9 @@
 )]
 
 pub use self::exports::auricle::http::websocket_handler::{Guest as WebsocketHandler, Upgrade};
-pub use crate::bindings::auricle::http::websocket::{Message, Socket, SocketError};
+pub use crate::bindings::auricle::http::websocket::{
+    Continuation, Message, Position, Socket, SocketError,
+};
 
 // Only the part of world `live-handler` that `handler` lacks: two worlds with the same export would
 // define the same macro twice. The encoder merges the two.

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use auricle_capability::websocket::Superseded;
 use auricle_capability::{
-    Message as GuestMessage, RequestScope, Socket, SocketError as GuestSocketError, SourceFailure,
-    UpgradeRequest, services,
+    HandlerComponent, Message as GuestMessage, RequestScope, Session, Socket,
+    SocketError as GuestSocketError, SourceFailure, UpgradeRequest, services,
 };
 use auricle_gateway::{
     App, AppError, BodyError, Health, HealthStatus, Message, RequestBody, RequestContext,
     ResponseBody, SocketError, SocketReceiver, SocketSender, WebSocket,
 };
 use auricle_pipeline::Pipeline;
-use auricle_runtime::GuestFailure;
+use auricle_runtime::{GuestFailure, Revision};
 use auricle_speech::TenantId;
 use auricle_telemetry::Snapshot;
 use futures::FutureExt;
@@ -26,6 +27,10 @@ const POOL_RETRY: Duration = Duration::from_secs(1);
 /// The longest life of a WebSocket.
 const SESSION_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Failures of a live handler one after the other, without getting further, that its connection
+/// outlives.
+const MAX_FAILURES: u32 = 3;
+
 /// Answers requests with the tenants' handlers.
 pub struct HandlerApp {
     pipeline: Pipeline,
@@ -37,6 +42,70 @@ impl HandlerApp {
     #[must_use]
     pub fn new(pipeline: Pipeline, model: String) -> Self {
         Self { pipeline, model }
+    }
+
+    /// The revision of the tenant's handler that answers the request of this id.
+    async fn handler(
+        &self,
+        tenant: &TenantId,
+        request_id: &str,
+    ) -> Result<Arc<Revision<HandlerComponent>>, AppError> {
+        let ready = self.pipeline.deployments().of(tenant).await;
+        let ready = ready.map_err(|error| {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, %tenant, "a tenant's components cannot be made ready");
+            AppError::ComponentFailed {
+                detail: "the tenant's components cannot be made ready".to_owned(),
+            }
+        })?;
+        Ok(ready.handler.revision_for(request_id))
+    }
+
+    /// Has the tenant's handler serve a connection: another instance goes on after a failure or a
+    /// swap, where the one before made checkpoints.
+    async fn serve(
+        &self,
+        scope: &RequestScope,
+        request: &UpgradeRequest,
+        session: &Session,
+    ) -> Result<(), AppError> {
+        let mut failures = Failures::default();
+        loop {
+            let revision = self.handler(&scope.tenant, &scope.request_id).await?;
+            session.begin(self.superseded(scope, &revision)).await;
+            let services = Arc::new(self.pipeline.clone());
+            let guests = self.pipeline.guests();
+            let served =
+                guests.websocket(&revision, scope.clone(), services, request.clone(), session);
+            match served.await {
+                Ok(()) if session.hands_over().await => {}
+                Ok(()) => return Ok(()),
+                Err(failure) => match session.can_go_on().await {
+                    Some(checkpoints) if failures.may_go_on(&failure, checkpoints) => {
+                        let (tenant, request_id) = (&scope.tenant, &scope.request_id);
+                        tracing::warn!(%tenant, %request_id, error = %failure, "a live handler failed; another instance goes on");
+                    }
+                    _ => return Err(app_error(failure)),
+                },
+            }
+        }
+    }
+
+    /// Whether the request would run on another revision by now.
+    fn superseded(
+        &self,
+        scope: &RequestScope,
+        revision: &Arc<Revision<HandlerComponent>>,
+    ) -> Superseded {
+        let fleet = Arc::clone(self.pipeline.deployments());
+        let (tenant, id) = (scope.tenant.clone(), Arc::clone(&scope.request_id));
+        let mine = (revision.number, Arc::clone(&revision.component));
+        Arc::new(move || {
+            fleet.now(&tenant).is_some_and(|ready| {
+                let other = ready.handler.revision_for(&id);
+                other.number != mine.0 || !Arc::ptr_eq(&other.component, &mine.1)
+            })
+        })
     }
 
     fn scope(&self, context: &RequestContext) -> RequestScope {
@@ -58,12 +127,7 @@ impl App for HandlerApp {
         request: Request<RequestBody>,
     ) -> Result<Response<ResponseBody>, AppError> {
         let scope = self.scope(&context);
-        let revision = self
-            .pipeline
-            .deployments()
-            .of(&scope.tenant)
-            .handler
-            .current();
+        let revision = self.handler(&scope.tenant, &scope.request_id).await?;
         let request = request.map(|body| body.map_err(source_failure).boxed_unsync());
         let services = Arc::new(self.pipeline.clone());
         let response = self
@@ -75,14 +139,10 @@ impl App for HandlerApp {
         Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
     }
 
-    fn accepts_websocket(&self, tenant: &TenantId, _path: &str) -> bool {
-        self.pipeline
-            .deployments()
-            .of(tenant)
-            .handler
-            .current()
-            .component
-            .serves_websockets()
+    async fn accepts_websocket(&self, context: &RequestContext, _path: &str) -> bool {
+        let handler = self.handler(&context.tenant, context.request_id.as_str());
+        let handler = handler.await;
+        handler.is_ok_and(|handler| handler.component.serves_websockets())
     }
 
     async fn websocket(
@@ -92,23 +152,12 @@ impl App for HandlerApp {
         socket: WebSocket,
     ) -> Result<(), AppError> {
         let scope = self.scope(&context);
-        let revision = self
-            .pipeline
-            .deployments()
-            .of(&scope.tenant)
-            .handler
-            .current();
         let (receiver, sender) = socket.split();
-        let socket = Socket {
+        let session = Session::new(Socket {
             receiver: Box::new(Receiver(receiver)),
             sender: Box::new(Sender(sender)),
-        };
-        let services = Arc::new(self.pipeline.clone());
-        let guests = self.pipeline.guests();
-        guests
-            .websocket(&revision, scope, services, upgrade_request(&head), socket)
-            .await
-            .map_err(app_error)
+        });
+        self.serve(&scope, &upgrade_request(&head), &session).await
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -121,6 +170,29 @@ impl App for HandlerApp {
             status: HealthStatus::Ok,
             model: self.model.clone(),
         }
+    }
+}
+
+/// How often the handler of a connection has failed.
+#[derive(Default)]
+struct Failures {
+    in_a_row: u32,
+    checkpoints: u64,
+}
+
+impl Failures {
+    /// Whether another instance may go on: not for ever where none gets any further.
+    fn may_go_on(&mut self, failure: &GuestFailure, checkpoints: u64) -> bool {
+        if checkpoints > self.checkpoints + 1 {
+            self.in_a_row = 0;
+        }
+        self.checkpoints = checkpoints;
+        self.in_a_row += 1;
+        let is_hopeless = matches!(
+            failure,
+            GuestFailure::PoolExhausted | GuestFailure::DeadlineExceeded
+        );
+        self.in_a_row <= MAX_FAILURES && !is_hopeless
     }
 }
 

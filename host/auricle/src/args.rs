@@ -2,6 +2,7 @@
 
 mod admin;
 mod component;
+mod deploy;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +11,11 @@ use auricle_formats::{SubtitleOptionError, SubtitleOptions};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use admin::{ClientArgs, KeyArgs, KeyCommand, QuotaArgs, ScopeArg, TenantArgs, TenantCommand};
-pub use component::{ComponentCommand, EncodeArgs, LangArg, NewArgs, RoleArg};
+pub use component::{EncodeArgs, LangArg, NewArgs, NewRoleArg};
+pub use deploy::{
+    ComponentArgs, ComponentCommand, DeployArgs, DeployClientArgs, DeployCommand, RoleArg, SetArgs,
+    SignerCommand, StepArgs,
+};
 
 /// A self-hosted speech-to-text server.
 #[derive(Debug, Parser)]
@@ -82,9 +87,10 @@ pub enum Command {
     Tenant(TenantArgs),
     /// Manage keys.
     Key(KeyArgs),
-    /// Write components.
-    #[command(subcommand)]
-    Component(ComponentCommand),
+    /// Write components and bring them to a server.
+    Component(ComponentArgs),
+    /// Change what serves a role.
+    Deploy(DeployArgs),
 }
 
 /// Options of `serve`.

@@ -1,32 +1,32 @@
 //! The server put together: the only wiring there is.
 
 mod catalog;
+mod components;
 mod graphs;
 mod nn;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use auricle_backend_whisper::WhisperLoader;
-use auricle_capability::{ComponentFile, Guests, Roles};
+use auricle_capability::Guests;
+use auricle_deployment::{Desk, DeskParts, Judge, Workshop};
 use auricle_gateway::{Bound, DrainReport, Gateway};
 use auricle_inference::{
     DeviceConfig, Lease, ModelSource, ModelSourceError, Registry, RegistryConfig, Scheduler,
 };
 use auricle_models::{ModelsError, Store};
-use auricle_pipeline::{Deployments, ModelNames, Pipeline, PipelineParts, TenantDeployments};
-use auricle_runtime::deployment::RevisionParts;
-use auricle_runtime::{Deployment, InstanceLimits, Runtime, RuntimeError};
-use auricle_speech::{ModelFiles, TenantId};
-use auricle_tenancy::{SqliteStore, Tenancy, Upkeep};
+use auricle_pipeline::{ModelNames, Pipeline, PipelineParts};
+use auricle_runtime::Runtime;
+use auricle_speech::ModelFiles;
+use auricle_tenancy::{DeploymentStore, SqliteStore, Tenancy, Upkeep};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::HandlerApp;
-use crate::config::{ComponentConfig, Config, RoleLimits, TenantConfig};
+use crate::config::Config;
 
 /// The node without its listeners: what `serve` and `transcribe` share.
 pub struct Node {
@@ -36,8 +36,12 @@ pub struct Node {
     pub registry: Arc<Registry>,
     /// The device's queue.
     pub scheduler: Arc<Scheduler>,
-    /// Compiles and links components; what a new revision needs.
-    pub components: Arc<Components>,
+    /// Makes components ready.
+    pub workshop: Arc<Workshop>,
+    /// Calls guests.
+    guests: Guests,
+    /// The names of graphs.
+    store: Arc<Store>,
 }
 
 impl Node {
@@ -67,12 +71,10 @@ impl Node {
             ..DeviceConfig::default()
         })?);
         let runtime = Runtime::start(config.file.runtime.clone())?;
-        let components = Arc::new(Components {
-            roles: Roles::new(&runtime)?,
-            runtime,
-        });
+        let limits = config.file.limits.clone();
+        let workshop = Arc::new(Workshop::new(runtime, components::FIRST_PARTY, limits)?);
         nn::check(config, &store)?;
-        let deployments = Arc::new(components.deployments(config)?);
+        let deployments = Arc::new(components::fleet(&workshop, config)?);
         let names = ModelNames {
             default: config.default_model.clone(),
             aliases: models.aliases()?,
@@ -80,8 +82,10 @@ impl Node {
         };
         let graphs = graphs::parts(config, &store);
         let granted = nn::graphs(graphs.as_ref(), &registry, &scheduler);
+        let engine = workshop.runtime().engine().clone();
+        let guests = Guests::new(engine).with_graphs(granted);
         let pipeline = Pipeline::new(PipelineParts {
-            guests: Guests::new(components.runtime.engine().clone()).with_graphs(granted),
+            guests: guests.clone(),
             deployments,
             registry: Arc::clone(&registry),
             scheduler: Arc::clone(&scheduler),
@@ -93,8 +97,27 @@ impl Node {
             pipeline,
             registry,
             scheduler,
-            components,
+            workshop,
+            guests,
+            store,
         })
+    }
+
+    /// The desk at which this node's deployments are changed, and the thread that judges them.
+    fn desk(&self, config: &Config, store: Arc<dyn DeploymentStore>) -> Result<(Arc<Desk>, Judge)> {
+        let own: BTreeSet<String> = config.file.models.graphs.keys().cloned().collect();
+        let models = Arc::clone(&self.store);
+        let parts = DeskParts {
+            store,
+            workshop: Arc::clone(&self.workshop),
+            fleet: Arc::clone(self.pipeline.deployments()),
+            guests: self.guests.clone(),
+            knows_graph: Box::new(move |name| own.contains(name) || nn::is_known(&models, name)),
+            config: config.file.deployments.clone(),
+        };
+        let desk = Desk::open(parts, &config.data_dir.join("wasm"))?;
+        let judge = Judge::start(Arc::clone(&desk))?;
+        Ok((desk, judge))
     }
 }
 
@@ -108,6 +131,8 @@ pub struct Server {
     _default_model: Lease,
     /// Keeps keys and quotas up to date.
     _upkeep: Upkeep,
+    /// Promotes and rolls back.
+    _judge: Judge,
 }
 
 impl Server {
@@ -116,11 +141,14 @@ impl Server {
     /// # Errors
     /// When any of it fails; nothing listens then.
     pub async fn start(config: Config) -> Result<Self> {
-        let (tenancy, upkeep, node) = {
+        let (tenancy, upkeep, node, desk, judge) = {
             let config = config.clone();
             let assemble = move || -> Result<_> {
-                let (tenancy, upkeep) = tenancy(&config)?;
-                Ok((tenancy, upkeep, Node::assemble(&config)?))
+                let store = Arc::new(SqliteStore::open(&config.data_dir)?);
+                let (tenancy, upkeep) = tenancy(&config, Arc::clone(&store))?;
+                let node = Node::assemble(&config)?;
+                let (desk, judge) = node.desk(&config, store)?;
+                Ok((tenancy, upkeep, node, desk, judge))
             };
             tokio::task::spawn_blocking(assemble).await??
         };
@@ -128,12 +156,14 @@ impl Server {
         let lease = node.registry.lease(&model, false).await?;
         lease.pin();
         let bound = Gateway::bind(config.file.server, tenancy).await?;
+        let bound = bound.with_desk(desk);
         Ok(Self {
             node,
             bound,
             model,
             _default_model: lease,
             _upkeep: upkeep,
+            _judge: judge,
         })
     }
 
@@ -157,8 +187,7 @@ impl Server {
 }
 
 /// Tenants, keys and accounts, from the data directory and the configuration.
-fn tenancy(config: &Config) -> Result<(Arc<Tenancy>, Upkeep)> {
-    let store = Arc::new(SqliteStore::open(&config.data_dir)?);
+fn tenancy(config: &Config, store: Arc<SqliteStore>) -> Result<(Arc<Tenancy>, Upkeep)> {
     let tenancy = Tenancy::new(
         &config.file.credentials,
         Some(store),
@@ -166,145 +195,6 @@ fn tenancy(config: &Config) -> Result<(Arc<Tenancy>, Upkeep)> {
     )?;
     let upkeep = Upkeep::start(&tenancy)?;
     Ok((tenancy, upkeep))
-}
-
-/// Makes components ready for their roles.
-pub struct Components {
-    roles: Roles,
-    runtime: Runtime,
-}
-
-impl Components {
-    fn deployments(&self, config: &Config) -> Result<Deployments> {
-        let limits = &config.file.limits;
-        let first_party = self.tenant(&TenantConfig::default(), limits, None)?;
-        let mut tenants = HashMap::new();
-        for (name, tenant) in &config.file.tenants {
-            let id = TenantId::new(name)?;
-            let deployments = self
-                .tenant(tenant, limits, Some(&first_party))
-                .with_context(|| format!("tenant '{name}'"))?;
-            tenants.insert(id, deployments);
-        }
-        Ok(Deployments::new(first_party, tenants))
-    }
-
-    /// A tenant's deployments; roles that it does not set are shared with `base`.
-    fn tenant(
-        &self,
-        tenant: &TenantConfig,
-        limits: &RoleLimits,
-        base: Option<&TenantDeployments>,
-    ) -> Result<TenantDeployments> {
-        Ok(TenantDeployments {
-            handler: role(&tenant.handler, base.map(|b| &b.handler), || {
-                Source::new(
-                    &tenant.handler,
-                    auricle_first_party::HANDLER,
-                    &limits.handler,
-                )
-                .parts(|file| self.roles.handler(&self.runtime, file))
-            })?,
-            decoder: role(&tenant.decoder, base.map(|b| &b.decoder), || {
-                let limits = &limits.decoder;
-                Source::new(&tenant.decoder, auricle_first_party::DECODER, limits)
-                    .parts(|file| self.roles.decoder(&self.runtime, file))
-            })?,
-            chunker: role(&tenant.chunker, base.map(|b| &b.chunker), || {
-                self.chunker(tenant.chunker.as_ref(), &limits.chunker)
-            })?,
-            assigner: role(&tenant.speaker_assigner, base.map(|b| &b.assigner), || {
-                let limits = &limits.speaker_assigner;
-                let component = &tenant.speaker_assigner;
-                Source::new(component, auricle_first_party::SPEAKER_ASSIGNER, limits)
-                    .parts(|file| self.roles.assigner(&self.runtime, file))
-            })?,
-        })
-    }
-
-    /// The parts of a chunker's revision, for a deployment or a swap.
-    ///
-    /// # Errors
-    /// When the component cannot be read or does not fit its role.
-    pub fn chunker(
-        &self,
-        component: Option<&ComponentConfig>,
-        limits: &InstanceLimits,
-    ) -> Result<RevisionParts<auricle_capability::ChunkerComponent>> {
-        Source::new(&component.cloned(), auricle_first_party::CHUNKER, limits)
-            .parts(|file| self.roles.chunker(&self.runtime, file))
-    }
-}
-
-fn role<P>(
-    component: &Option<ComponentConfig>,
-    base: Option<&Arc<Deployment<P>>>,
-    parts: impl FnOnce() -> Result<RevisionParts<P>>,
-) -> Result<Arc<Deployment<P>>> {
-    match base {
-        Some(base) if component.is_none() => Ok(Arc::clone(base)),
-        _ => Ok(Arc::new(Deployment::new(parts()?))),
-    }
-}
-
-/// Where a component, its settings and its limits come from.
-struct Source<'a> {
-    path: Option<&'a Path>,
-    first_party: &'static [u8],
-    configuration: BTreeMap<String, String>,
-    graphs: BTreeSet<String>,
-    limits: InstanceLimits,
-}
-
-impl<'a> Source<'a> {
-    fn new(
-        component: &'a Option<ComponentConfig>,
-        first_party: &'static [u8],
-        limits: &InstanceLimits,
-    ) -> Self {
-        let own_limits = component
-            .as_ref()
-            .and_then(|component| component.limits.clone());
-        Self {
-            path: component
-                .as_ref()
-                .and_then(|component| component.path.as_deref()),
-            first_party,
-            configuration: component
-                .as_ref()
-                .map(|c| c.configuration.clone())
-                .unwrap_or_default(),
-            graphs: component.as_ref().map(|c| c.nn.clone()).unwrap_or_default(),
-            limits: own_limits.unwrap_or_else(|| limits.clone()),
-        }
-    }
-
-    fn parts<P>(
-        self,
-        link: impl FnOnce(&ComponentFile<'_>) -> Result<P, RuntimeError>,
-    ) -> Result<RevisionParts<P>> {
-        let read;
-        let bytes = match self.path {
-            Some(path) => {
-                read = std::fs::read(path)
-                    .with_context(|| format!("the component {} cannot be read", path.display()))?;
-                read.as_slice()
-            }
-            None => self.first_party,
-        };
-        let file = ComponentFile::new(bytes).with_graphs(!self.graphs.is_empty());
-        let component = link(&file).with_context(|| match self.path {
-            Some(path) => format!("the component {} cannot be used", path.display()),
-            None => "a first-party component cannot be used".to_owned(),
-        })?;
-        Ok(RevisionParts {
-            digest: file.digest(),
-            configuration: self.configuration,
-            graphs: self.graphs,
-            limits: self.limits,
-            component,
-        })
-    }
 }
 
 /// The models store as the registry asks it.

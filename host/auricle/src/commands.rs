@@ -3,6 +3,7 @@
 mod admin;
 mod audio;
 mod component;
+mod deploy;
 mod diarize;
 mod key;
 mod models;
@@ -27,7 +28,12 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Serve(_) => "info,symphonia=warn",
         _ => "warn",
     };
-    let mut config = Config::resolve(&cli.common)?;
+    let mut common = cli.common.clone();
+    if matches!(cli.command, Command::Component(_) | Command::Deploy(_)) {
+        // A running server has the configuration; what is called --config here is something else.
+        common.config = None;
+    }
+    let mut config = Config::resolve(&common)?;
     if let Command::Serve(args) = &cli.command {
         config = config.serve(args)?;
     }
@@ -39,7 +45,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Models(command) => models::run(config, command),
         Command::Tenant(args) => tenant::run(&config, &args),
         Command::Key(args) => key::run(&config, &args),
-        Command::Component(command) => component::run(&command),
+        Command::Component(args) => component::run(&args),
+        Command::Deploy(args) => deploy::run(&args),
     }
 }
 

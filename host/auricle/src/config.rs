@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use auricle_audio::DecodeLimits;
+use auricle_deployment::{DeploymentConfig, RoleLimits};
 use auricle_gateway::{AdminConfig, GatewayConfig};
 use auricle_models::StoreDirs;
 use auricle_runtime::{InstanceLimits, RuntimeConfig};
@@ -46,6 +47,8 @@ pub struct FileConfig {
     pub runtime: RuntimeConfig,
     /// Limits of the first-party components, and of tenants' that name none.
     pub limits: RoleLimits,
+    /// Tenants' own components and how they come to serve.
+    pub deployments: DeploymentConfig,
     /// Traces of requests.
     pub telemetry: TelemetryConfig,
     /// Components of tenants, by the tenant's name.
@@ -94,20 +97,6 @@ impl AudioConfig {
             ..DecodeLimits::default()
         }
     }
-}
-
-/// Limits of an instance, by role.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RoleLimits {
-    /// Of a handler.
-    pub handler: InstanceLimits,
-    /// Of a decoder.
-    pub decoder: InstanceLimits,
-    /// Of a chunker.
-    pub chunker: InstanceLimits,
-    /// Of a speaker-assigner.
-    pub speaker_assigner: InstanceLimits,
 }
 
 /// A tenant's components; a role without one is served by the first-party component.
@@ -180,6 +169,8 @@ impl Config {
                 .join("auricle"),
         };
         file.runtime.cache_dir = Some(data_dir.join("components"));
+        // This program compiles in a process of its own what tenants send.
+        file.runtime.compiler = std::env::current_exe().ok();
         let mut store = StoreDirs::from_env().context("give --models-dir and AURICLE_CACHE_DIR")?;
         if let Some(dir) = common
             .models_dir

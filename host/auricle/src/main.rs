@@ -2,11 +2,18 @@
 
 use std::process::ExitCode;
 
+use auricle_runtime::compile;
 use clap::Parser;
 
 fn main() -> ExitCode {
     #[cfg(target_env = "gnu")]
     keep_large_blocks_apart();
+    // Neither a verb for people nor one that reads the configuration: see the module.
+    let mut typed = std::env::args().skip(1);
+    if typed.next().as_deref() == Some(compile::VERB) {
+        let status = compile::run_compiler(&typed.next().unwrap_or_default());
+        std::process::exit(status);
+    }
     let cli = auricle::args::Cli::parse();
     match auricle::commands::run(cli) {
         Ok(code) => code,

@@ -41,6 +41,8 @@ pub mod imports {
             "auricle:http/multipart.[method]part.text": async | trappable,
             "auricle:http/websocket.[method]socket.receive": async | trappable,
             "auricle:http/websocket.[method]socket.send": async | trappable,
+            "auricle:http/websocket.[method]socket.checkpoint": async | trappable,
+            "auricle:http/websocket.[method]socket.resumed": async | trappable,
             "auricle:pipeline/transcriber.[method]transcription.next": async | trappable,
             default: trappable,
         },

@@ -4,14 +4,16 @@
 //! nothing of one request is there for the next. A call ends at its CPU budget, at the request's
 //! deadline, or when its future is dropped, which also ends everything that its handles held.
 
+mod assigner;
+
 use std::sync::Arc;
 use std::time::Instant;
 
-use auricle_runtime::{GuestData, GuestFailure, Revision, metered, new_store};
-use auricle_speech::{Clip, MAX_CHUNK_SAMPLES, Segment, Span, Turn};
+use auricle_runtime::{GuestData, GuestFailure, Revision, Tally, metered, new_store};
+use auricle_speech::{Clip, MAX_CHUNK_SAMPLES, Span};
 use auricle_telemetry::step;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use tokio::sync::oneshot;
@@ -22,16 +24,17 @@ use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 
-use crate::bindings::assigner::SpeakerAssignerRole;
 use crate::bindings::live::exports::auricle::http::websocket_handler::Upgrade;
-use crate::convert::{segment_from_wit, segment_to_wit, span_from_wit, turn_to_wit};
+use crate::convert::span_from_wit;
 use crate::nn::NnGrant;
 use crate::nn::services::Graphs;
-use crate::roles::{AssignerComponent, ChunkerComponent, HandlerComponent};
-use crate::services::{Listening, RequestScope, Services, Socket};
+use crate::roles::{ChunkerComponent, HandlerComponent};
+use crate::services::{Listening, RequestScope, Services};
 use crate::source::SourceFailure;
 use crate::state::{Grants, GuestState};
-use crate::websocket::HostSocket;
+use crate::websocket::{HostSocket, Session};
+
+pub use assigner::Assigner;
 
 /// A request's body on its way to a guest.
 pub type RequestBody = UnsyncBoxBody<Bytes, SourceFailure>;
@@ -102,24 +105,36 @@ impl Guests {
         let (sender, response) = oneshot::channel();
         let store = self.store("handler", &revision, &scope, Grants::of_handler(services));
         let deadline = scope.deadline;
+        let tally = Arc::clone(&revision.tally);
+        let attempt = tally.begin();
         let work = run_http(store, revision, deadline, request, sender);
         let task = AbortOnDrop(tokio::spawn(
             work.instrument(step!("guest", role = "handler")),
         ));
-        match response.await {
-            Ok(Ok(response)) => {
-                Ok(response.map(|body| UnsyncBoxBody::new(GuardedBody { body, _task: task })))
-            }
-            Ok(Err(code)) => Err(GuestFailure::ContractBroken(format!(
-                "answered with {code:?}"
-            ))),
-            Err(_) => Err(task.join().await.err().unwrap_or_else(|| {
-                GuestFailure::ContractBroken("ended without a response".into())
-            })),
-        }
+        let failure =
+            match response.await {
+                Ok(Ok(response)) => {
+                    match response.status() {
+                        // Other failures may be another component's, or the host's.
+                        StatusCode::INTERNAL_SERVER_ERROR => attempt.failed(),
+                        _ => attempt.succeeded(),
+                    }
+                    let guarded = |body| GuardedBody {
+                        body,
+                        tally,
+                        _task: task,
+                    };
+                    return Ok(response.map(|body| UnsyncBoxBody::new(guarded(body))));
+                }
+                Ok(Err(code)) => GuestFailure::ContractBroken(format!("answered with {code:?}")),
+                Err(_) => task.join().await.err().unwrap_or_else(|| {
+                    GuestFailure::ContractBroken("ended without a response".into())
+                }),
+            };
+        attempt.judge(Err(failure))
     }
 
-    /// Has a handler serve a WebSocket connection to its end.
+    /// Has a handler serve a WebSocket connection to its end, or until it hands over.
     ///
     /// # Errors
     /// [`GuestFailure`] when the guest fails; [`GuestFailure::ContractBroken`] when it does not serve
@@ -130,7 +145,7 @@ impl Guests {
         scope: RequestScope,
         services: Arc<dyn Services>,
         request: UpgradeRequest,
-        socket: Socket,
+        session: &Session,
     ) -> Result<(), GuestFailure> {
         let Some(live) = &revision.component.live else {
             return Err(GuestFailure::ContractBroken("serves no WebSockets".into()));
@@ -141,8 +156,9 @@ impl Guests {
             headers: request.headers,
         };
         let step = step!("guest", role = "handler");
-        run(&mut store, scope.deadline, async |store| {
-            let socket = store.data_mut().table.push(HostSocket::new(socket))?;
+        let attempt = revision.tally.begin();
+        let outcome = run(&mut store, scope.deadline, async |store| {
+            let socket = store.data_mut().table.push(HostSocket::new(session))?;
             let guest = live.instantiate_async(&mut *store).await?;
             guest
                 .auricle_http_websocket_handler()
@@ -150,7 +166,12 @@ impl Guests {
                 .await
         })
         .instrument(step)
-        .await
+        .await;
+        match outcome {
+            Ok(()) => attempt.succeeded_untimed(),
+            failure => attempt.judge(failure)?,
+        }
+        Ok(())
     }
 
     /// Has a chunker cut a clip without voice activity, and checks the result.
@@ -181,7 +202,8 @@ impl Guests {
     ) -> Result<Vec<Span>, GuestFailure> {
         let grants = Grants::of_chunker(listening, clip.len_samples());
         let mut store = self.store("chunker", revision, scope, grants);
-        let spans = run(&mut store, scope.deadline, async |store| {
+        let attempt = revision.tally.begin();
+        let outcome = run(&mut store, scope.deadline, async |store| {
             let handle = store.data_mut().table.push(clip.clone())?;
             let guest = revision.component.0.instantiate_async(&mut *store).await?;
             let borrowed = Resource::new_borrow(handle.rep());
@@ -191,30 +213,12 @@ impl Guests {
                 .await
         })
         .instrument(step!("chunk"))
-        .await?
-        .map_err(|error| refused("the clip", &error))?;
-        check_spans(spans.into_iter().map(span_from_wit).collect(), clip)
-    }
-
-    /// Makes the speaker-assigner of one request ready.
-    ///
-    /// # Errors
-    /// [`GuestFailure`] when it cannot be instantiated.
-    pub async fn assigner(
-        &self,
-        revision: &Revision<AssignerComponent>,
-        scope: &RequestScope,
-    ) -> Result<Assigner, GuestFailure> {
-        let mut store = self.store("speaker-assigner", revision, scope, Grants::default());
-        let guest = run(&mut store, scope.deadline, async |store| {
-            revision.component.0.instantiate_async(store).await
-        })
-        .await?;
-        Ok(Assigner {
-            store,
-            guest,
-            deadline: scope.deadline,
-        })
+        .await;
+        let checked = outcome.and_then(|spans| {
+            let spans = spans.map_err(|error| refused("the clip", &error))?;
+            check_spans(spans.into_iter().map(span_from_wit).collect(), clip)
+        });
+        attempt.judge(checked)
     }
 
     pub(crate) fn store<P>(
@@ -229,40 +233,6 @@ impl Guests {
         let grants = grants.with_nn(nn);
         let state = GuestState::new(role, scope.clone(), configuration, &revision.limits, grants);
         new_store(&self.engine, state, &revision.limits)
-    }
-}
-
-/// The speaker-assigner of one request: called for every batch of segments.
-pub struct Assigner {
-    store: Store<GuestState>,
-    guest: SpeakerAssignerRole,
-    deadline: Instant,
-}
-
-impl Assigner {
-    /// Gives `segments` their speakers.
-    ///
-    /// # Errors
-    /// [`GuestFailure`], [`GuestFailure::ContractBroken`] when a time is not finite or an end comes
-    /// before its start; the assigner cannot be used after it.
-    pub async fn assign(
-        &mut self,
-        segments: Vec<Segment>,
-        turns: &[Turn],
-    ) -> Result<Vec<Segment>, GuestFailure> {
-        let segments: Vec<_> = segments.into_iter().map(segment_to_wit).collect();
-        let turns: Vec<_> = turns.iter().cloned().map(turn_to_wit).collect();
-        let guest = &self.guest;
-        let assigned = run(&mut self.store, self.deadline, async |store| {
-            guest
-                .auricle_pipeline_speaker_assigner()
-                .call_assign(store, &segments, &turns)
-                .await
-        })
-        .instrument(step!("assign"))
-        .await?
-        .map_err(|error| refused("segments", &error))?;
-        check_segments(assigned.into_iter().map(segment_from_wit).collect())
     }
 }
 
@@ -345,21 +315,6 @@ fn refused(what: &str, error: &impl std::fmt::Debug) -> GuestFailure {
     GuestFailure::ContractBroken(text)
 }
 
-/// Times that are no times would be passed on to every later step.
-fn check_segments(segments: Vec<Segment>) -> Result<Vec<Segment>, GuestFailure> {
-    let sound = |start: f64, end: f64| start.is_finite() && end.is_finite() && start <= end;
-    let all_sound = segments.iter().all(|segment| {
-        sound(segment.start, segment.end)
-            && segment.words.iter().all(|word| sound(word.start, word.end))
-    });
-    if all_sound {
-        return Ok(segments);
-    }
-    Err(GuestFailure::ContractBroken(
-        "a segment or word whose times are not in order".into(),
-    ))
-}
-
 fn check_spans(spans: Vec<Span>, clip: &Clip) -> Result<Vec<Span>, GuestFailure> {
     let broken = |text: &str| Err(GuestFailure::ContractBroken(text.to_owned()));
     if spans.len() > MAX_SPANS {
@@ -408,6 +363,7 @@ impl Drop for AbortOnDrop {
 /// A response body that keeps its guest running, and ends it when it is dropped.
 struct GuardedBody {
     body: WasiBody,
+    tally: Arc<Tally>,
     _task: AbortOnDrop,
 }
 
@@ -420,6 +376,9 @@ impl http_body::Body for GuardedBody {
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, GuestBodyError>>> {
         let frame = std::pin::Pin::new(&mut self.body).poll_frame(context);
+        if matches!(frame, std::task::Poll::Ready(Some(Err(_)))) {
+            self.tally.failed_late();
+        }
         frame.map(|frame| frame.map(|result| result.map_err(|_| GuestBodyError)))
     }
 

@@ -34,7 +34,7 @@ pub mod source;
 pub mod state;
 mod transcriber;
 mod voice_activity;
-mod websocket;
+pub mod websocket;
 
 pub use call::{Assigner, Guests, RequestBody, ResponseBody, UpgradeRequest};
 pub use decoding::{Media, MediaError, MediaHint};
@@ -47,3 +47,4 @@ pub use services::{
     SpeechError, Summary, Voices,
 };
 pub use source::SourceFailure;
+pub use websocket::Session;

@@ -4,9 +4,9 @@
 //! not those of its role, is refused before anything runs. Each role links only what its world
 //! names, and `wasi:nn` beside it for a deployment that is granted graphs.
 
-use auricle_runtime::{Runtime, RuntimeError};
+use auricle_runtime::{Misfit, Origin, Runtime, RuntimeError};
 use sha2::{Digest, Sha256};
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::bindings::imports::auricle;
@@ -15,9 +15,11 @@ use crate::nn;
 use crate::state::GuestState;
 
 /// The bytes of a component and their digest.
+#[derive(Clone, Copy)]
 pub struct ComponentFile<'a> {
     bytes: &'a [u8],
     graphs: bool,
+    origin: Origin,
 }
 
 impl<'a> ComponentFile<'a> {
@@ -27,7 +29,15 @@ impl<'a> ComponentFile<'a> {
         Self {
             bytes,
             graphs: false,
+            origin: Origin::Own,
         }
+    }
+
+    /// The bytes are a tenant's, and nobody here vouches for them.
+    #[must_use]
+    pub fn of_tenant(mut self) -> Self {
+        self.origin = Origin::Tenant;
+        self
     }
 
     /// Whether its deployment is granted graphs, so that it may import `wasi:nn`.
@@ -79,42 +89,95 @@ pub struct Roles {
     decoder: RoleLinker,
 }
 
+/// What every role but the handler may import: `auricle:audio/types` and `auricle:speech/types` among
+/// them.
+const COMMON_IMPORTS: [&str; 3] = [
+    "auricle:runtime/",
+    "auricle:audio/types",
+    "auricle:speech/types",
+];
+
 /// What one role links, without graphs and with them.
 struct RoleLinker {
     /// The role's name in the configuration.
     role: &'static str,
+    /// The role's name.
+    name: &'static str,
+    /// What it must export, and what its world lets it import; beginnings of names. Only for
+    /// telling what does not fit: the linkers decide.
+    exports: &'static [&'static str],
+    imports: &'static [&'static str],
     plain: Linker<GuestState>,
     with_graphs: Linker<GuestState>,
 }
 
 impl RoleLinker {
-    fn new(role: &'static str, plain: Linker<GuestState>) -> Result<Self, RuntimeError> {
+    fn new(
+        [role, name]: [&'static str; 2],
+        exports: &'static [&'static str],
+        imports: &'static [&'static str],
+        plain: Linker<GuestState>,
+    ) -> Result<Self, RuntimeError> {
         let mut with_graphs = plain.clone();
         nn::link(&mut with_graphs).map_err(RuntimeError::Engine)?;
         Ok(Self {
             role,
+            name,
+            exports,
+            imports,
             plain,
             with_graphs,
         })
     }
 
-    /// The linker for a component, unless it imports what it is not granted.
-    fn of(
+    /// Compiles a component and links it, unless it imports what it is not granted or has not.
+    fn link(
         &self,
-        component: &Component,
+        runtime: &Runtime,
         file: &ComponentFile<'_>,
-    ) -> Result<&Linker<GuestState>, RuntimeError> {
-        if file.graphs {
-            return Ok(&self.with_graphs);
-        }
+    ) -> Result<InstancePre<GuestState>, RuntimeError> {
+        let component = runtime.component(file.bytes, file.origin)?;
+        let linker = match (file.graphs, self.wants_graphs(&component)) {
+            (true, _) => &self.with_graphs,
+            (false, None) => &self.plain,
+            (false, Some(import)) => {
+                return Err(RuntimeError::NotGranted {
+                    role: self.role,
+                    import,
+                });
+            }
+        };
+        linker
+            .instantiate_pre(&component)
+            .map_err(|error| self.misfit(&component, &error))
+    }
+
+    /// The import that only a grant of graphs satisfies, where there is one.
+    fn wants_graphs(&self, component: &Component) -> Option<String> {
         let wanted = component.component_type();
         let mut imports = wanted.imports(component.engine());
-        match imports.find(|(name, _)| name.starts_with(nn::IMPORT_PREFIX)) {
-            Some((import, _)) => Err(RuntimeError::NotGranted {
-                role: self.role,
-                import: import.to_owned(),
-            }),
-            None => Ok(&self.plain),
+        let import = imports.find(|(name, _)| name.starts_with(nn::IMPORT_PREFIX))?;
+        Some(import.0.to_owned())
+    }
+
+    /// Why the component does not fit, in the names of interfaces.
+    fn misfit(&self, component: &Component, error: &wasmtime::Error) -> RuntimeError {
+        let (engine, shape) = (component.engine(), component.component_type());
+        let exported: Vec<&str> = shape.exports(engine).map(|(name, _)| name).collect();
+        let exports = |wanted: &&&str| exported.iter().any(|name| name.starts_with(**wanted));
+        let missing = self.exports.iter().filter(|wanted| !exports(wanted));
+        let knows = |import: &str| {
+            let known = |known: &&str| import.starts_with(*known);
+            self.imports.iter().any(known) || import.starts_with(nn::IMPORT_PREFIX)
+        };
+        let extra = shape.imports(engine).map(|(name, _)| name.to_owned());
+        RuntimeError::WrongWorld {
+            role: self.name,
+            misfit: Misfit {
+                missing: missing.map(|name| (*name).to_owned()).collect(),
+                extra: extra.filter(|import| !knows(import)).collect(),
+                detail: format!("{error:#}"),
+            },
         }
     }
 }
@@ -138,10 +201,50 @@ impl Roles {
             .and_then(|()| link_file(&mut decoder))
             .map_err(RuntimeError::Engine)?;
         Ok(Self {
-            handler: RoleLinker::new("handler", handler)?,
-            chunker: RoleLinker::new("chunker", chunker)?,
-            assigner: RoleLinker::new("speaker_assigner", assigner)?,
-            decoder: RoleLinker::new("decoder", decoder)?,
+            handler: RoleLinker::new(
+                ["handler"; 2],
+                &["wasi:http/incoming-handler"],
+                &[
+                    "auricle:",
+                    "wasi:http/",
+                    "wasi:io/",
+                    "wasi:clocks/",
+                    "wasi:random/",
+                    "wasi:cli/std",
+                ],
+                handler,
+            )?,
+            chunker: RoleLinker::new(
+                ["chunker"; 2],
+                &["auricle:pipeline/chunker"],
+                &[
+                    COMMON_IMPORTS[0],
+                    COMMON_IMPORTS[1],
+                    COMMON_IMPORTS[2],
+                    "auricle:audio/clips",
+                    "auricle:speech/voice-activity",
+                    "auricle:pipeline/chunking",
+                ],
+                chunker,
+            )?,
+            assigner: RoleLinker::new(
+                ["speaker_assigner", "speaker-assigner"],
+                &["auricle:pipeline/speaker-assigner"],
+                &COMMON_IMPORTS,
+                assigner,
+            )?,
+            decoder: RoleLinker::new(
+                ["decoder"; 2],
+                &["auricle:pipeline/decoder"],
+                &[
+                    COMMON_IMPORTS[0],
+                    COMMON_IMPORTS[1],
+                    COMMON_IMPORTS[2],
+                    "auricle:audio/source",
+                    "auricle:audio/samples",
+                ],
+                decoder,
+            )?,
         })
     }
 
@@ -154,14 +257,9 @@ impl Roles {
         runtime: &Runtime,
         file: &ComponentFile<'_>,
     ) -> Result<HandlerComponent, RuntimeError> {
-        let component = runtime.component(file.bytes)?;
-        let wrong = wrong_world("handler");
-        let linked = self
-            .handler
-            .of(&component, file)?
-            .instantiate_pre(&component)
-            .map_err(&wrong)?;
-        let http = ProxyPre::new(linked.clone()).map_err(&wrong)?;
+        let linked = self.handler.link(runtime, file)?;
+        let wrong = |error| self.handler.misfit(linked.component(), &error);
+        let http = ProxyPre::new(linked.clone()).map_err(wrong)?;
         Ok(HandlerComponent {
             http,
             live: live::LiveHandlerPre::new(linked).ok(),
@@ -177,16 +275,10 @@ impl Roles {
         runtime: &Runtime,
         file: &ComponentFile<'_>,
     ) -> Result<ChunkerComponent, RuntimeError> {
-        let component: Component = runtime.component(file.bytes)?;
-        let wrong = wrong_world("chunker");
-        let linked = self
-            .chunker
-            .of(&component, file)?
-            .instantiate_pre(&component)
-            .map_err(&wrong)?;
-        Ok(ChunkerComponent(
-            chunker::ChunkerRolePre::new(linked).map_err(&wrong)?,
-        ))
+        let linked = self.chunker.link(runtime, file)?;
+        let wrong = |error| self.chunker.misfit(linked.component(), &error);
+        let fitted = chunker::ChunkerRolePre::new(linked.clone()).map_err(wrong)?;
+        Ok(ChunkerComponent(fitted))
     }
 
     /// Compiles and links a speaker-assigner. Blocking.
@@ -198,16 +290,10 @@ impl Roles {
         runtime: &Runtime,
         file: &ComponentFile<'_>,
     ) -> Result<AssignerComponent, RuntimeError> {
-        let component: Component = runtime.component(file.bytes)?;
-        let wrong = wrong_world("speaker-assigner");
-        let linked = self
-            .assigner
-            .of(&component, file)?
-            .instantiate_pre(&component)
-            .map_err(&wrong)?;
-        Ok(AssignerComponent(
-            assigner::SpeakerAssignerRolePre::new(linked).map_err(&wrong)?,
-        ))
+        let linked = self.assigner.link(runtime, file)?;
+        let wrong = |error| self.assigner.misfit(linked.component(), &error);
+        let fitted = assigner::SpeakerAssignerRolePre::new(linked.clone()).map_err(wrong)?;
+        Ok(AssignerComponent(fitted))
     }
 
     /// Compiles and links a decoder. Blocking.
@@ -219,23 +305,10 @@ impl Roles {
         runtime: &Runtime,
         file: &ComponentFile<'_>,
     ) -> Result<DecoderComponent, RuntimeError> {
-        let component: Component = runtime.component(file.bytes)?;
-        let wrong = wrong_world("decoder");
-        let linked = self
-            .decoder
-            .of(&component, file)?
-            .instantiate_pre(&component)
-            .map_err(&wrong)?;
-        Ok(DecoderComponent(
-            decoder::DecoderRolePre::new(linked).map_err(&wrong)?,
-        ))
-    }
-}
-
-fn wrong_world(role: &'static str) -> impl Fn(wasmtime::Error) -> RuntimeError {
-    move |error| RuntimeError::WrongWorld {
-        role,
-        detail: format!("{error:#}"),
+        let linked = self.decoder.link(runtime, file)?;
+        let wrong = |error| self.decoder.misfit(linked.component(), &error);
+        let fitted = decoder::DecoderRolePre::new(linked.clone()).map_err(wrong)?;
+        Ok(DecoderComponent(fitted))
     }
 }
 

@@ -7,10 +7,12 @@
 //!
 //! # Limits
 //! HTTP/1 only, at most 16 connections, 10 s for a request's head, for its body and between
-//! requests, 64 KiB of body.
+//! requests, 64 KiB of body. A component may be larger (`max_component_bytes`) and take 120 s; two are
+//! received at once.
 
 pub mod api;
 mod audit;
+mod deployments;
 mod door;
 mod error;
 mod input;
@@ -27,7 +29,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -52,7 +54,10 @@ const MAX_CONNECTIONS: usize = 16;
 /// For a request's head, for its body, and between requests.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Largest body of a request: a tenant with a thousand models fits.
+/// For a component.
+const PUSH_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Largest body of a request that is no component: a tenant with a thousand models fits.
 const MAX_BODY_BYTES: usize = 64 << 10;
 
 /// Pause after the system refuses a connection.
@@ -174,9 +179,9 @@ impl<A: App> Desk<A> {
     async fn api(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Refusal> {
         let (head, body) = request.into_parts();
         let actor = door::enter(self.address, self.source, &head.headers, &self.shared)?;
-        door::check_content_type(&head.method, &head.headers)?;
-        let body = read(body).await?;
+        let body = receive(&self.shared, &head, body).await?;
         let tenancy = Arc::clone(&self.shared.tenancy);
+        let desk = self.shared.desk.clone();
         // The store may wait for a disk.
         let answered = tokio::task::spawn_blocking(move || {
             let call = api::Call {
@@ -185,6 +190,8 @@ impl<A: App> Desk<A> {
                 path: head.uri.path(),
                 query: head.uri.query(),
                 body: &body,
+                signature: signature(&head.headers),
+                desk: desk.as_deref(),
             };
             call.answer(&tenancy)
         });
@@ -193,12 +200,52 @@ impl<A: App> Desk<A> {
     }
 }
 
-async fn read(body: Incoming) -> Result<Bytes, AdminError> {
-    let body = Limited::new(body, MAX_BODY_BYTES).collect();
-    match tokio::time::timeout(PATIENCE, body).await {
+/// The body of a request that changes something: JSON, or a component, of which few are received at
+/// once.
+pub(crate) async fn receive<A, B>(
+    shared: &Shared<A>,
+    head: &http::request::Parts,
+    body: B,
+) -> Result<Bytes, AdminError>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let limit = match (
+        &shared.desk,
+        deployments::is_push(&head.method, head.uri.path()),
+    ) {
+        (Some(desk), true) => desk.max_component_bytes(),
+        _ => {
+            door::check_content_type(&head.method, &head.headers)?;
+            return read(body, MAX_BODY_BYTES, PATIENCE).await;
+        }
+    };
+    door::check_wasm(&head.headers)?;
+    let _place = shared
+        .pushes
+        .try_acquire()
+        .map_err(|_| AdminError::Pushing)?;
+    read(body, limit, PUSH_PATIENCE).await
+}
+
+/// The header with a component's signature.
+pub(crate) fn signature(headers: &http::HeaderMap) -> Option<&str> {
+    headers
+        .get(api::SIGNATURE_HEADER)
+        .and_then(|value| value.to_str().ok())
+}
+
+async fn read<B>(body: B, limit_bytes: usize, patience: Duration) -> Result<Bytes, AdminError>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let body = std::pin::pin!(Limited::new(body, limit_bytes).collect());
+    match tokio::time::timeout(patience, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(AdminError::TooLarge)
+            Err(AdminError::TooLarge { limit_bytes })
         }
         Ok(Err(_)) => Err(AdminError::invalid(
             None,

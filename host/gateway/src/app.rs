@@ -63,7 +63,11 @@ pub trait App: Send + Sync + 'static {
 
     /// Whether `path` takes WebSockets of this tenant. Asked before the upgrade, so that a path
     /// without one gets 404.
-    fn accepts_websocket(&self, tenant: &TenantId, path: &str) -> bool;
+    fn accepts_websocket(
+        &self,
+        context: &RequestContext,
+        path: &str,
+    ) -> impl Future<Output = bool> + Send;
 
     /// Runs one WebSocket to its end. When the future ends, messages sent so far are delivered and
     /// the socket is closed: with 1000, or as the error says.

@@ -1,7 +1,7 @@
 //! Listens, routes and answers HTTP and WebSocket.
 //!
-//! Owns sockets, limits and the order in which a request meets them; knows nothing of speech or
-//! WebAssembly. What a request means is an [`App`]'s business. Everything a request holds ends with
+//! Owns sockets, limits and the order in which a request meets them; knows nothing of speech, and of
+//! WebAssembly the desk at which components are deployed. What a request means is an [`App`]'s business. Everything a request holds ends with
 //! it, by drop: the client leaving, the deadline and the end of a drain all look the same to an
 //! app.
 //!
@@ -23,6 +23,7 @@ pub mod body;
 pub mod config;
 mod connection;
 mod cors;
+mod deploy;
 mod idle;
 mod listen;
 mod pages;

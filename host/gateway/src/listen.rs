@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use auricle_deployment::Desk;
 use auricle_tenancy::{Tenancy, check_exposure};
 use futures::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,6 +34,9 @@ use crate::service::Shared;
 
 /// Connections that are being refused at once; beyond it they are cut without a word.
 const MAX_REFUSALS: usize = 64;
+
+/// Components that are being sent at once, each held in memory.
+const MAX_PUSHES: usize = 2;
 
 /// How long a refused client has to read its answer.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -84,6 +88,7 @@ impl Gateway {
             listeners,
             addrs,
             admin,
+            desk: None,
         })
     }
 }
@@ -97,6 +102,7 @@ pub struct Bound {
     listeners: Vec<TcpListener>,
     addrs: Vec<SocketAddr>,
     admin: Option<admin::Listener>,
+    desk: Option<Arc<Desk>>,
 }
 
 /// How a drain went.
@@ -111,6 +117,13 @@ pub struct DrainReport {
 }
 
 impl Bound {
+    /// Has deployments changed at this desk; without one they cannot be.
+    #[must_use]
+    pub fn with_desk(mut self, desk: Arc<Desk>) -> Self {
+        self.desk = Some(desk);
+        self
+    }
+
     /// The addresses, with the ports that were taken for port 0.
     #[must_use]
     pub fn addrs(&self) -> &[SocketAddr] {
@@ -133,6 +146,8 @@ impl Bound {
             admission: Admission::new(self.config.admission.clone()),
             config: self.config,
             tenancy: self.tenancy,
+            desk: self.desk,
+            pushes: Semaphore::new(MAX_PUSHES),
             cors: self.cors,
             tasks: TaskTracker::new(),
             draining: shutdown,

@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+use auricle_deployment::DeployError;
+use auricle_runtime::RuntimeError;
+use auricle_runtime::compile::CompileError;
 use auricle_tenancy::{Denied, OverQuota, StoreError};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE};
@@ -140,22 +143,73 @@ fn of_admin(error: &AdminError) -> Answer {
             param: *param,
             ..say(400, "invalid_request", message)
         },
-        AdminError::ContentType => say(415, "unsupported_content_type", message),
-        AdminError::TooLarge => say(413, "body_too_large", message),
+        AdminError::ContentType | AdminError::NotWasm => {
+            say(415, "unsupported_content_type", message)
+        }
+        AdminError::TooLarge { .. } => say(413, "body_too_large", message),
         AdminError::TooSlow => say(408, "body_timeout", message),
         AdminError::Browser => say(403, "origin_not_allowed", message),
         AdminError::Host => say(421, "wrong_host", message),
-        AdminError::Store(error) => match error {
-            StoreError::NoTenant(_) => say(404, "tenant_not_found", message),
-            StoreError::NoKey(_) => say(404, "key_not_found", message),
-            StoreError::TenantExists(_) => say(409, "tenant_exists", message),
-            StoreError::DeadKey(_) => say(409, "key_not_live", message),
-            StoreError::Protected => say(409, "tenant_protected", message),
-            StoreError::Busy => say(503, "store_busy", message).after(SOON),
-            StoreError::Full => say(503, "store_full", message).after(SOON),
+        AdminError::OperatorOnly => say(403, "operator_only", message),
+        AdminError::NoDesk => say(409, "no_server", message),
+        AdminError::Pushing => say(503, "overloaded", message).after(SOON),
+        AdminError::Store(error) => of_store(error),
+        AdminError::Deploy(error) => of_deploy(error),
+        AdminError::Failed(_) => internal(),
+    }
+}
+
+fn of_store(error: &StoreError) -> Answer {
+    let message = error.to_string();
+    match error {
+        StoreError::NoTenant(_) => say(404, "tenant_not_found", message),
+        StoreError::NoKey(_) => say(404, "key_not_found", message),
+        StoreError::NoComponent(_) => say(404, "component_not_found", message),
+        StoreError::NoRevision(_) => say(404, "revision_not_found", message),
+        StoreError::NoSigner(_) => say(404, "signer_not_found", message),
+        StoreError::TenantExists(_) => say(409, "tenant_exists", message),
+        StoreError::DeadKey(_) => say(409, "key_not_live", message),
+        StoreError::Protected => say(409, "tenant_protected", message),
+        StoreError::TooManyComponents(_) => say(409, "too_many_components", message),
+        StoreError::ComponentInUse(_) => say(409, "component_in_use", message),
+        StoreError::NoCandidate => say(409, "no_candidate", message),
+        StoreError::NothingBefore => say(409, "nothing_before", message),
+        StoreError::OldGeneration { .. } => say(409, "old_generation", message),
+        StoreError::Busy => say(503, "store_busy", message).after(SOON),
+        StoreError::Full => say(503, "store_full", message).after(SOON),
+        _ => internal(),
+    }
+}
+
+fn of_deploy(error: &DeployError) -> Answer {
+    let message = error.to_string();
+    match error {
+        DeployError::Store(error) => of_store(error),
+        DeployError::Component(error) => match error {
+            RuntimeError::TooLarge { .. } => say(413, "component_too_large", message),
+            RuntimeError::WrongWorld { .. } => say(422, "wrong_world", message),
+            RuntimeError::NotGranted { .. } => say(422, "import_not_granted", message),
+            RuntimeError::Invalid(_) | RuntimeError::Compile(CompileError::Refused(_)) => {
+                say(422, "invalid_component", message)
+            }
+            RuntimeError::Compile(CompileError::OverLimit) => {
+                say(422, "component_over_limit", message)
+            }
             _ => internal(),
         },
-        AdminError::Failed(_) => internal(),
+        DeployError::Smoke(_) => say(422, "first_call_failed", message),
+        DeployError::Graph(_) => say(422, "graph_not_found", message),
+        DeployError::Invalid { field, .. } => Answer {
+            param: Some(field),
+            ..say(400, "invalid_request", message)
+        },
+        DeployError::Signature(_) => say(422, "signature_refused", message),
+        DeployError::Damaged(_) => say(409, "component_damaged", message),
+        DeployError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            let message = "the disk that components are on is full: make room, and try again";
+            say(503, "store_full", message).after(SOON)
+        }
+        _ => internal(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One request, in the order in which things happen to it.
 //!
-//! name and span → preflight → the gateway's own routes → credential → WebSocket, or size →
+//! name and span → preflight → the gateway's own routes, and deploying → credential → WebSocket, or size →
 //! admission → app. Every refusal is a [`Refusal`] and becomes an answer in `rescue`.
 
 use std::net::IpAddr;
@@ -8,13 +8,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
+use auricle_deployment::Desk;
 use auricle_tenancy::{Access, Account, Tenancy};
 use futures::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, ORIGIN};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +26,7 @@ use crate::app::{App, RequestClass, RequestContext};
 use crate::body::{BodyError, LimitedBody, ResponseBody, Verdict};
 use crate::config::{GatewayConfig, ms};
 use crate::cors::Cors;
+use crate::deploy;
 use crate::idle::Activity;
 use crate::pages;
 use crate::rate;
@@ -41,6 +43,10 @@ pub(crate) struct Shared<A> {
     pub(crate) app: A,
     pub(crate) config: GatewayConfig,
     pub(crate) tenancy: Arc<Tenancy>,
+    /// Where deployments are changed.
+    pub(crate) desk: Option<Arc<Desk>>,
+    /// Components that may be sent now.
+    pub(crate) pushes: Semaphore,
     pub(crate) admission: Arc<Admission>,
     pub(crate) cors: Cors,
     /// Connections, HTTP/2 streams and WebSockets.
@@ -147,10 +153,14 @@ impl<A: App> Visit<'_, A> {
         {
             return page;
         }
+        if deploy::answers(head.uri.path()) {
+            let source = self.scope.source;
+            return deploy::answer(shared, source, head, body.boxed_unsync()).await;
+        }
         let access = self.access(&head.headers)?;
         let request = Request::from_parts(head, body);
         if hyper_tungstenite::is_upgrade_request(&request) {
-            return self.upgrade(access, request.map(drop));
+            return self.upgrade(access, request.map(drop)).await;
         }
         self.check_size(&request)?;
         self.admit(&access, Kind::Request)?;
@@ -221,7 +231,7 @@ impl<A: App> Visit<'_, A> {
     }
 
     /// Answers the handshake and leaves the WebSocket to a task of its own.
-    fn upgrade(
+    async fn upgrade(
         &mut self,
         access: Access,
         mut request: Request<()>,
@@ -233,9 +243,12 @@ impl<A: App> Visit<'_, A> {
         if !shared.cors.allows_websocket(request.headers()) {
             return Err(Refusal::Origin);
         }
+        let key = access.key.clone();
+        let context = self.context(access.clone(), RequestClass::Live, None);
         if !shared
             .app
-            .accepts_websocket(&access.tenant, request.uri().path())
+            .accepts_websocket(&context, request.uri().path())
+            .await
         {
             return Err(crate::AppError::NotFound.into());
         }
@@ -244,8 +257,6 @@ impl<A: App> Visit<'_, A> {
             hyper_tungstenite::upgrade(&mut request, None).map_err(|error| Refusal::Handshake {
                 detail: error.to_string(),
             })?;
-        let key = access.key.clone();
-        let context = self.context(access, RequestClass::Live, None);
         if let Some(held) = self.held.take() {
             let spans = held.log.spans().clone();
             let scope = self.scope.clone();

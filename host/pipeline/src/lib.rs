@@ -1,6 +1,6 @@
 //! One request from clip to transcript, as a list of steps.
 //!
-//! Owns nothing that outlives a request but the deployments; calls the guests and the device in
+//! Owns nothing that outlives a request; calls the guests and the device in
 //! order and passes on what they say. Dropping a transcription's events ends its task, which drops
 //! its guests and cancels its spans on the device.
 //!
@@ -8,8 +8,7 @@
 //! Voice activity and plain graphs are not counted against a tenant's seconds of audio.
 //!
 //! # Layout
-//! - [`deployments`]: which components serve which tenant.
-//! - `transcribe`: the line of a transcription.
+//! - `transcribe`: the line of a transcription. `shadow`: candidates on copies of requests.
 //! - `recognise`: spans to the device and back, in order.
 //! - `out`: what leaves a transcription.
 //! - `guards`: what the model wrote and nobody said.
@@ -18,13 +17,13 @@
 //! - `graphs`: work for the second device; `voice`: voice activity of clips and live audio;
 //!   `speakers`: who spoke when.
 
-pub mod deployments;
 mod graphs;
 mod guards;
 pub mod models;
 mod nn;
 mod out;
 mod recognise;
+mod shadow;
 mod speakers;
 mod transcribe;
 mod voice;
@@ -36,6 +35,7 @@ use auricle_audio::DecodeLimits;
 use auricle_capability::{
     Events, Guests, Media, MediaError, MediaHint, RequestScope, ServedModel, Services, SpeechError,
 };
+use auricle_deployment::{DeployError, Deployments, TenantDeployments};
 use auricle_inference::{DeviceStats, InferenceError, Lease, Registry, Scheduler};
 use auricle_speech::audio::samples_to_duration;
 use auricle_speech::{
@@ -48,7 +48,6 @@ use tracing::Instrument;
 
 use crate::speakers::Diarizing;
 
-pub use deployments::{Deployments, TenantDeployments};
 pub use graphs::{GraphParts, SpeakerModels};
 pub use models::{Alias, Catalog, CatalogModel, ModelNames};
 pub use nn::NnGraphs;
@@ -73,6 +72,7 @@ struct Inner {
     graphs: Option<GraphParts>,
     names: Arc<ModelNames>,
     decode_limits: DecodeLimits,
+    shadows: shadow::Place,
 }
 
 /// What the pipeline rests on.
@@ -114,6 +114,7 @@ impl Pipeline {
             graphs,
             names: Arc::new(names),
             decode_limits,
+            shadows: shadow::place(),
         };
         Self {
             inner: Arc::new(inner),
@@ -165,6 +166,15 @@ fn device(name: &'static str, stats: DeviceStats) -> auricle_telemetry::Device {
 }
 
 impl Inner {
+    /// What serves the request's tenant.
+    async fn deployments_of(
+        &self,
+        scope: &RequestScope,
+    ) -> Result<Arc<TenantDeployments>, SpeechError> {
+        let found = self.deployments.of(&scope.tenant).await;
+        found.map_err(|error| not_ready(scope, &error))
+    }
+
     /// Has the model loaded. One that the tenant may not use is not there for it.
     async fn lease(
         &self,
@@ -259,11 +269,13 @@ impl Services for Pipeline {
         max_duration: Duration,
     ) -> BoxFuture<'static, Result<Clip, MediaError>> {
         let (inner, scope) = (Arc::clone(&self.inner), scope.clone());
-        let decoder = inner.deployments.of(&scope.tenant).decoder.current();
         let mut limits = inner.decode_limits.clone();
         limits.max_duration = limits.max_duration.min(max_duration);
         let work = async move {
-            let guests = &inner.guests;
+            let ready = inner.deployments_of(&scope).await;
+            let ready = ready.map_err(|_| MediaError::Internal)?;
+            let (guests, decoder) = (&inner.guests, &ready.decoder);
+            let decoder = decoder.revision_for(&scope.request_id);
             guests.decode(decoder, &scope, media, hint, limits).await
         };
         work.instrument(step!("decode")).boxed()
@@ -284,6 +296,13 @@ pub(crate) fn use_audio(scope: &RequestScope, samples: u64) -> Result<(), Speech
             retry_after_secs: u32::try_from(wait).unwrap_or(u32::MAX).max(1),
         }
     })
+}
+
+/// A tenant's components that cannot be made ready: its own fault, or this machine's.
+fn not_ready(scope: &RequestScope, error: &DeployError) -> SpeechError {
+    let (tenant, error): (_, &dyn std::error::Error) = (&scope.tenant, error);
+    tracing::error!(error, %tenant, "a tenant's components cannot be made ready");
+    SpeechError::ComponentFailed
 }
 
 /// What a client is told of a failure of the device; the log has the rest.

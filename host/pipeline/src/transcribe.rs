@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use auricle_capability::{ChunkerComponent, Event, Listening, RequestScope, SpeechError};
+use auricle_capability::{
+    AssignerComponent, ChunkerComponent, Event, Listening, RequestScope, SpeechError,
+};
+use auricle_inference::Lease;
 use auricle_runtime::{GuestFailure, Revision};
 use auricle_speech::{Clip, DecodeOptions, Language, LanguageScore, Span, TranscribeOptions};
 use futures::{StreamExt, pin_mut};
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{self, Sender};
 
 use crate::out::{Done, Out, Turns};
 use crate::recognise::{detect_language, recognise};
 use crate::speakers::Diarizing;
 use crate::voice::ClipVoices;
-use crate::{Inner, Pipeline, guards, use_audio};
+use crate::{Inner, Pipeline, guards, shadow, use_audio};
 
 pub(crate) type Events = Sender<Result<Event, SpeechError>>;
 
@@ -25,67 +28,121 @@ pub(crate) async fn transcribe(
     events: &Events,
 ) -> Result<(), SpeechError> {
     let inner = &pipeline.inner;
-    let voices = Arc::new(ClipVoices::new(pipeline.clone(), clip.clone()));
-    let deployments = inner.deployments.of(&scope.tenant);
-    let (chunker, assigner) = (
-        deployments.chunker.current(),
-        deployments.assigner.current(),
-    );
-    // Segments are split where the speaker changes, which only words' times can tell.
-    let diarizes = options.diarize.is_some();
-    let decode = DecodeOptions {
-        word_timestamps: options.decode.word_timestamps || diarizes,
-        ..options.decode.clone()
+    let deployments = inner.deployments_of(scope).await?;
+    let hands = Hands {
+        chunker: deployments.chunker.revision_for(&scope.request_id),
+        assigner: deployments.assigner.revision_for(&scope.request_id),
     };
-    let lease = inner
-        .lease(scope, options.model.as_deref(), decode.word_timestamps)
-        .await?;
-    use_audio(scope, clip.len_samples())?;
-    let assigner = inner
-        .guests
-        .assigner(&assigner, scope)
-        .await
-        .map_err(failed("speaker-assigner", scope))?;
-    let start = |speakers| Diarizing::start(pipeline, scope, clip, speakers);
-    let diarizing = options.diarize.clone().map(start);
-    let listening = Listening {
-        voices: Some(Arc::clone(&voices) as _),
-        options: options.chunking,
-    };
-    let spans = cut(inner, &chunker, scope, listening, clip).await?;
-    let language = match (asked_language(options, &lease)?, spans.first()) {
-        (Some(language), _) => language,
-        (None, Some(first)) => {
-            let speech = Clip::new(clip.slice(window(clip, *first)).to_vec());
-            let scores = detect_language(inner, scope, &lease, &speech).await?;
-            best(&scores, &options.languages)
-        }
-        (None, None) => Language::ENGLISH,
-    };
-    send(events, Event::Language(language)).await?;
-    let mut out = Out {
+    let line = Line {
+        pipeline,
         scope,
-        events,
-        done: Done::new(&spans, diarizes),
-        assigner,
-        keeps_words: options.decode.word_timestamps,
-        turns: Turns::new(diarizing),
-        speakers: Vec::new(),
+        clip,
+        options,
+        is_counted: true,
     };
-    let recognised = recognise(inner, scope, &lease, clip, spans, language, &decode);
-    pin_mut!(recognised);
-    while let Some(batch) = recognised.next().await {
-        let (span, segments) = batch?;
-        let voice = match segments.is_empty() {
-            true => None,
-            false => voices.own(scope).await,
+    let Some(shadow) = shadow::wanted(&inner.shadows, &deployments, &hands, scope) else {
+        return line.run(&hands, events).await;
+    };
+    let (sender, receiver) = mpsc::channel(crate::QUEUED_EVENTS);
+    let work = async move { line.run(&hands, &sender).await };
+    let (done, said) = tokio::join!(work, shadow::overhear(receiver, Some(events)));
+    done?;
+    shadow.compare(pipeline, scope, clip, options, said?);
+    Ok(())
+}
+
+/// The revisions that work on one request.
+#[derive(Clone)]
+pub(crate) struct Hands {
+    pub(crate) chunker: Arc<Revision<ChunkerComponent>>,
+    pub(crate) assigner: Arc<Revision<AssignerComponent>>,
+}
+
+/// One way of a clip to its transcript.
+pub(crate) struct Line<'a> {
+    pub(crate) pipeline: &'a Pipeline,
+    pub(crate) scope: &'a RequestScope,
+    pub(crate) clip: &'a Clip,
+    pub(crate) options: &'a TranscribeOptions,
+    /// Whether the audio counts against the tenant's minute.
+    pub(crate) is_counted: bool,
+}
+
+impl Line<'_> {
+    pub(crate) async fn run(&self, hands: &Hands, events: &Events) -> Result<(), SpeechError> {
+        let Self {
+            pipeline,
+            scope,
+            clip,
+            options,
+            is_counted,
+        } = *self;
+        let inner = &pipeline.inner;
+        let voices = Arc::new(ClipVoices::new(pipeline.clone(), clip.clone()));
+        // Segments are split where the speaker changes, which only words' times can tell.
+        let diarizes = options.diarize.is_some();
+        let decode = DecodeOptions {
+            word_timestamps: options.decode.word_timestamps || diarizes,
+            ..options.decode.clone()
         };
-        let (segments, dropped) = guards::sort(segments, voice.as_deref());
-        out.drop(dropped).await?;
-        out.segments(segments).await?;
-        out.recognised(span).await?;
+        let lease = inner
+            .lease(scope, options.model.as_deref(), decode.word_timestamps)
+            .await?;
+        if is_counted {
+            use_audio(scope, clip.len_samples())?;
+        }
+        let assigner = inner
+            .guests
+            .assigner(&hands.assigner, scope)
+            .await
+            .map_err(failed("speaker-assigner", scope))?;
+        let start = |speakers| Diarizing::start(pipeline, scope, clip, speakers);
+        let diarizing = options.diarize.clone().map(start);
+        let listening = Listening {
+            voices: Some(Arc::clone(&voices) as _),
+            options: options.chunking,
+        };
+        let spans = cut(inner, &hands.chunker, scope, listening, clip).await?;
+        let language = self.language(&lease, spans.first()).await?;
+        send(events, Event::Language(language)).await?;
+        let mut out = Out {
+            scope,
+            events,
+            done: Done::new(&spans, diarizes),
+            assigner,
+            keeps_words: options.decode.word_timestamps,
+            turns: Turns::new(diarizing),
+            speakers: Vec::new(),
+        };
+        let recognised = recognise(inner, scope, &lease, clip, spans, language, &decode);
+        pin_mut!(recognised);
+        while let Some(batch) = recognised.next().await {
+            let (span, segments) = batch?;
+            let voice = match segments.is_empty() {
+                true => None,
+                false => voices.own(scope).await,
+            };
+            let (segments, dropped) = guards::sort(segments, voice.as_deref());
+            out.drop(dropped).await?;
+            out.segments(segments).await?;
+            out.recognised(span).await?;
+        }
+        out.finish(language, clip.span().end_secs()).await
     }
-    out.finish(language, clip.span().end_secs()).await
+
+    /// The language that was asked for, or that the first span is in.
+    async fn language(&self, lease: &Lease, first: Option<&Span>) -> Result<Language, SpeechError> {
+        let (inner, clip) = (&self.pipeline.inner, self.clip);
+        match (asked_language(self.options, lease)?, first) {
+            (Some(language), _) => Ok(language),
+            (None, Some(first)) => {
+                let speech = Clip::new(clip.slice(window(clip, *first)).to_vec());
+                let scores = detect_language(inner, self.scope, lease, &speech).await?;
+                Ok(best(&scores, &self.options.languages))
+            }
+            (None, None) => Ok(Language::ENGLISH),
+        }
+    }
 }
 
 /// Has the chunker cut the clip.
@@ -123,7 +180,7 @@ fn window(clip: &Clip, first: Span) -> Span {
 /// the model knows.
 fn asked_language(
     options: &TranscribeOptions,
-    lease: &auricle_inference::Lease,
+    lease: &Lease,
 ) -> Result<Option<Language>, SpeechError> {
     let said = match &options.language {
         Some(one) => std::slice::from_ref(one),
@@ -137,7 +194,7 @@ fn asked_language(
     }
 }
 
-fn known(lease: &auricle_inference::Lease, language: Language) -> bool {
+fn known(lease: &Lease, language: Language) -> bool {
     lease.engine().is_multilingual() || language == Language::ENGLISH
 }
 

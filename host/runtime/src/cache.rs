@@ -18,6 +18,8 @@ use tempfile::NamedTempFile;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::engine::RuntimeError;
+
 /// First bytes of a cache file; the digit is the file format's version.
 const MAGIC: &[u8; 8] = b"AURCWASM";
 const MAC_BYTES: usize = 32;
@@ -84,14 +86,16 @@ impl ComponentCache {
         &self,
         engine: &Engine,
         bytes: &[u8],
-    ) -> wasmtime::Result<Component> {
+        compile: impl FnOnce() -> Result<Component, RuntimeError>,
+    ) -> Result<Component, RuntimeError> {
         let identity = Identity::new(engine, bytes);
         let path = self.dir.join(identity.file_name());
         if let Some(component) = self.load(engine, &identity, &path) {
             return Ok(component);
         }
-        let component = Component::from_binary(engine, bytes)?;
-        if let Err(error) = self.save(&identity, &path, &component.serialize()?) {
+        let component = compile()?;
+        let code = component.serialize().map_err(RuntimeError::Invalid)?;
+        if let Err(error) = self.save(&identity, &path, &code) {
             tracing::warn!(%error, "a compiled component could not be kept");
         }
         Ok(component)
@@ -259,6 +263,14 @@ mod tests {
         file
     }
 
+    fn compile(engine: &Engine, cache: &ComponentCache) {
+        let compile =
+            || Component::from_binary(engine, EMPTY_COMPONENT).map_err(RuntimeError::Invalid);
+        cache
+            .load_or_compile(engine, EMPTY_COMPONENT, compile)
+            .unwrap();
+    }
+
     fn cache_in(dir: &Path) -> (Engine, ComponentCache) {
         (
             Engine::default(),
@@ -270,7 +282,7 @@ mod tests {
     fn a_compiled_component_is_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let (engine, cache) = cache_in(dir.path());
-        cache.load_or_compile(&engine, EMPTY_COMPONENT).unwrap();
+        compile(&engine, &cache);
         let identity = Identity::new(&engine, EMPTY_COMPONENT);
         assert!(
             cache
@@ -284,7 +296,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (engine, cache) = cache_in(dir.path());
         let identity = Identity::new(&engine, EMPTY_COMPONENT);
-        cache.load_or_compile(&engine, EMPTY_COMPONENT).unwrap();
+        compile(&engine, &cache);
         let path = only_file(&cache.dir);
         let good = fs::read(&path).unwrap();
         for position in [
@@ -305,7 +317,7 @@ mod tests {
         }
         fs::write(&path, &good[..good.len() - 1]).unwrap();
         assert!(cache.load(&engine, &identity, &path).is_none());
-        cache.load_or_compile(&engine, EMPTY_COMPONENT).unwrap();
+        compile(&engine, &cache);
         assert!(cache.load(&engine, &identity, &path).is_some());
     }
 
@@ -314,7 +326,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (engine, cache) = cache_in(dir.path());
         let other = ComponentCache::open(&dir.path().join("other")).unwrap();
-        cache.load_or_compile(&engine, EMPTY_COMPONENT).unwrap();
+        compile(&engine, &cache);
         let path = only_file(&cache.dir);
         assert!(
             other

@@ -17,6 +17,7 @@ use wasmtime::{
 };
 
 use crate::cache::ComponentCache;
+use crate::compile::{CompileError, CompileLimits, Compiler};
 use crate::limits::{MAX_CORE_INSTANCES, MAX_TABLE_ELEMENTS};
 
 /// How often running guests look at their CPU budget. 10 ms costs nothing measurable and bounds
@@ -43,9 +44,15 @@ pub struct RuntimeConfig {
     pub max_memory_bytes: usize,
     /// Bytes of a component file at most. Default 64 MiB.
     pub max_component_bytes: usize,
+    /// What compiling a tenant's component may use.
+    pub compile: CompileLimits,
     /// Where compiled components are kept; nothing is kept without it.
     #[serde(skip)]
     pub cache_dir: Option<PathBuf>,
+    /// This program, which compiles tenants' components in a process of its own. Without it they
+    /// are refused.
+    #[serde(skip)]
+    pub compiler: Option<PathBuf>,
 }
 
 impl Default for RuntimeConfig {
@@ -54,7 +61,9 @@ impl Default for RuntimeConfig {
             max_requests: 256,
             max_memory_bytes: 256 << 20,
             max_component_bytes: 64 << 20,
+            compile: CompileLimits::default(),
             cache_dir: None,
+            compiler: None,
         }
     }
 }
@@ -77,21 +86,25 @@ pub enum RuntimeError {
         /// The limit.
         limit_bytes: usize,
     },
+    /// A tenant's component could not be compiled.
+    #[error("the component cannot be compiled: {0}")]
+    Compile(#[from] CompileError),
     /// The bytes are not a component that this engine runs.
     #[error("not a component that this server runs: {0}")]
     Invalid(#[source] wasmtime::Error),
     /// The component does not fit its role.
-    #[error("the component does not fit the role '{role}': {detail}")]
+    #[error("the component does not fit the role '{role}': {misfit}")]
     WrongWorld {
         /// The role it was offered for.
         role: &'static str,
-        /// What is missing or too much.
-        detail: String,
+        /// What is missing and too much.
+        misfit: Misfit,
     },
     /// The component imports what its deployment is not granted.
     #[error(
-        "the component imports {import}, which is not granted: name the graphs that it may use as \
-         `nn = [...]` in [tenants.NAME.{role}] of the configuration"
+        "the component imports {import}, which is not granted: name the graphs that it may use, with \
+         `--grant wasi:nn=GRAPH` of `auricle deploy set`, or as `nn = [...]` in \
+         [tenants.NAME.{role}] of the configuration"
     )]
     NotGranted {
         /// The role it was offered for, as the configuration names it.
@@ -99,6 +112,43 @@ pub enum RuntimeError {
         /// The interface.
         import: String,
     },
+}
+
+/// Why a component does not fit its role.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Misfit {
+    /// Interfaces of the role that it does not export.
+    pub missing: Vec<String>,
+    /// Interfaces that it imports and the role has not.
+    pub extra: Vec<String>,
+    /// What the linker said.
+    pub detail: String,
+}
+
+impl std::fmt::Display for Misfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts = Vec::new();
+        if !self.missing.is_empty() {
+            parts.push(format!("it does not export {}", self.missing.join(", ")));
+        }
+        if !self.extra.is_empty() {
+            let extra = self.extra.join(", ");
+            parts.push(format!("it imports {extra}, which the role has not"));
+        }
+        if parts.is_empty() {
+            parts.push(self.detail.clone());
+        }
+        f.write_str(&parts.join("; "))
+    }
+}
+
+/// Whose bytes a component is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Part of this program, or named by who runs it: compiled here.
+    Own,
+    /// A tenant's: compiled in a process of its own.
+    Tenant,
 }
 
 /// The engine, its epoch clock and the cache of compiled components.
@@ -137,11 +187,18 @@ impl Runtime {
         &self.engine
     }
 
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &RuntimeConfig {
+        &self.config
+    }
+
     /// Compiles a component, or takes it from the cache. Blocking: a large one takes seconds.
     ///
     /// # Errors
-    /// [`RuntimeError::TooLarge`] and [`RuntimeError::Invalid`].
-    pub fn component(&self, bytes: &[u8]) -> Result<Component, RuntimeError> {
+    /// [`RuntimeError::TooLarge`], [`RuntimeError::Invalid`] and, for a tenant's,
+    /// [`RuntimeError::Compile`].
+    pub fn component(&self, bytes: &[u8], origin: Origin) -> Result<Component, RuntimeError> {
         let limit_bytes = self.config.max_component_bytes;
         if bytes.len() > limit_bytes {
             return Err(RuntimeError::TooLarge {
@@ -149,16 +206,36 @@ impl Runtime {
                 limit_bytes,
             });
         }
+        let compile = || match origin {
+            Origin::Own => {
+                Component::from_binary(&self.engine, bytes).map_err(RuntimeError::Invalid)
+            }
+            Origin::Tenant => self.compile_apart(bytes),
+        };
         match &self.cache {
-            Some(cache) => cache
-                .load_or_compile(&self.engine, bytes)
-                .map_err(RuntimeError::Invalid),
-            None => Component::from_binary(&self.engine, bytes).map_err(RuntimeError::Invalid),
+            Some(cache) => cache.load_or_compile(&self.engine, bytes, compile),
+            None => compile(),
         }
+    }
+
+    #[allow(
+        unsafe_code,
+        reason = "code that this program's own compiler process has just made"
+    )]
+    fn compile_apart(&self, bytes: &[u8]) -> Result<Component, RuntimeError> {
+        let no_program = || CompileError::Failed(std::io::ErrorKind::NotFound.into());
+        let compiler = Compiler {
+            program: self.config.compiler.clone().ok_or_else(no_program)?,
+            config: self.config.clone(),
+        };
+        let code = compiler.compile(bytes)?;
+        // SAFETY: the bytes came through a pipe from this same program, which made them with
+        // `Engine::precompile_component` for an engine with the same settings, and from nowhere else.
+        unsafe { Component::deserialize(&self.engine, code) }.map_err(RuntimeError::Invalid)
     }
 }
 
-fn engine_config(config: &RuntimeConfig) -> Config {
+pub(crate) fn engine_config(config: &RuntimeConfig) -> Config {
     let mut engine = Config::new();
     engine
         .strategy(Strategy::Cranelift)

@@ -8,20 +8,24 @@
 //! # Layout
 //! - [`engine`]: the engine's settings and the epoch clock.
 //! - [`cache`]: compiled components on disk, authenticated before they are run.
+//! - [`compile`]: compiling tenants' components, in a process of its own.
 //! - [`limits`]: what an instance may use, and the count of what it used.
 //! - [`cpu`]: the CPU budget.
 //! - [`failure`]: why an instance ended.
-//! - [`deployment`]: the current revision of a role, swapped while requests run.
+//! - [`deployment`]: what serves a role, swapped while requests run. [`tally`]: how it has done.
 
 pub mod cache;
+pub mod compile;
 pub mod cpu;
 pub mod deployment;
 pub mod engine;
 pub mod failure;
 pub mod limits;
+pub mod tally;
 
 pub use cpu::{CpuMeter, metered};
-pub use deployment::{Deployment, Revision};
-pub use engine::{Runtime, RuntimeConfig, RuntimeError};
+pub use deployment::{Candidate, Deployment, Revision, RevisionParts, Serving, Trial};
+pub use engine::{Misfit, Origin, Runtime, RuntimeConfig, RuntimeError};
 pub use failure::GuestFailure;
 pub use limits::{GuestData, InstanceLimits, LimitState, new_store};
+pub use tally::{Attempt, Counts, Tally};

@@ -8,7 +8,7 @@
 //! # Layout
 //! - [`tenancy`]: who sends a request, and may they. [`upkeep`]: what is done beside requests.
 //! - [`credential`]: keys in the configuration. [`key`]: keys in the store.
-//! - [`store`]: what is kept. [`quota`], [`ledger`]: what may be used and is used; `bucket`.
+//! - [`deployment`]: what tenants have deployed. [`store`]: what is kept. [`quota`], [`ledger`]: what may be used and is used; `bucket`.
 //! - [`throttle`]: failed attempts. [`exposure`]: which addresses may be listened on without keys.
 //!
 //! # Limits
@@ -18,6 +18,7 @@
 
 mod bucket;
 pub mod credential;
+pub mod deployment;
 pub mod exposure;
 pub mod key;
 pub mod ledger;
@@ -29,10 +30,15 @@ pub mod upkeep;
 
 pub use bucket::Standing;
 pub use credential::{CredentialConfig, Credentials, KeyConfig};
+pub use deployment::{
+    Change, ComponentDigest, DeploymentState, NewRevision, Place, Role, StoredCandidate,
+    StoredComponent, StoredRevision, TrialKind, TrialPlan,
+};
 pub use exposure::check_exposure;
 pub use key::{FreshKey, Key, KeyId, Scope, TenantName};
 pub use ledger::{Account, Flowing, Ledger, OverQuota};
 pub use quota::{InvalidQuota, Quotas};
+pub use store::deployments::{DeploymentStore, Signer};
 pub use store::{
     Actor, AuditEntry, Listed, Page, SqliteStore, Store, StoreError, StoredKey, Tenant,
 };

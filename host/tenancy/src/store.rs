@@ -5,9 +5,10 @@
 //! on the disk. Every act is written into the audit log in the same transaction, so that there is
 //! neither one without the other.
 //!
-//! The trait is small enough for another store than [`SqliteStore`] (a cluster's); what further
-//! things need keeping (deployments) belongs into further traits beside it, in the same file.
+//! The trait is small enough for another store than [`SqliteStore`] (a cluster's). What is kept about
+//! deployments has a trait of its own beside it, in the same file: [`deployments`].
 
+pub mod deployments;
 mod migrations;
 mod sqlite;
 
@@ -46,6 +47,12 @@ impl Actor {
         Self("local".to_owned())
     }
 
+    /// The server itself, going by how a revision has done.
+    #[must_use]
+    pub fn server() -> Self {
+        Self("server".to_owned())
+    }
+
     /// Whoever reaches the admin listener where it asks for no key.
     #[must_use]
     pub fn keyless() -> Self {
@@ -72,13 +79,13 @@ pub struct AuditEntry {
     pub id: u64,
     /// Unix time, in seconds.
     pub at: u64,
-    /// Who: `local`, `keyless` or `key:ID`.
+    /// Who: `local`, `keyless`, `server` or `key:ID`.
     pub actor: String,
     /// What, as `key.create`.
     pub action: String,
     /// The tenant that it is about, where it is about one.
     pub tenant: Option<String>,
-    /// The tenant's name or the key's id.
+    /// The tenant's name, the key's id, the component's digest, the role.
     pub subject: String,
     /// What it was set to. Never a key's text.
     pub detail: serde_json::Value,
@@ -177,8 +184,8 @@ pub trait Store: Send + Sync {
         quotas: &Quotas,
     ) -> Result<Tenant, StoreError>;
 
-    /// Removes a tenant and revokes its keys, which stay listed. A later tenant of the same name
-    /// does not get them back.
+    /// Removes a tenant with all that it has deployed, and revokes its keys, which stay listed. A
+    /// later tenant of the same name gets nothing of that back.
     ///
     /// # Errors
     /// [`StoreError::NoTenant`]; [`StoreError::Protected`] for tenant `default`.
@@ -268,6 +275,37 @@ pub enum StoreError {
     /// The tenant of servers that ask for no key.
     #[error("tenant 'default' cannot be removed: revoke its keys instead")]
     Protected,
+    /// The tenant has no such component.
+    #[error("there is no component '{0}': push it first")]
+    NoComponent(String),
+    /// The tenant has as many components as it may have.
+    #[error("there are {0} components already, which is the limit: remove one that is not used")]
+    TooManyComponents(usize),
+    /// The component serves.
+    #[error("the component is in use by the deployment of role '{0}': deploy another one first")]
+    ComponentInUse(&'static str),
+    /// The role has no such revision.
+    #[error("there is no revision {0}: see the history")]
+    NoRevision(u64),
+    /// Nothing of this number is tried out.
+    #[error("no such revision is tried out: see the status")]
+    NoCandidate,
+    /// Nothing served before.
+    #[error("nothing is known to have served before: name the revision to go back to")]
+    NothingBefore,
+    /// The role had a component of a later generation.
+    #[error(
+        "the component is of generation {generation}, and the role has had {highest}: sign and push a newer one, or roll back to the revision that is meant"
+    )]
+    OldGeneration {
+        /// Of the component's signature.
+        generation: u64,
+        /// The highest that the role has had.
+        highest: u64,
+    },
+    /// The tenant has no such signing key.
+    #[error("there is no signing key '{0}'")]
+    NoSigner(String),
     /// A newer Auricle has written the file.
     #[error(
         "{} was written by a newer Auricle (schema {found}, this one knows {known}): use that one, or another --data-dir", .path.display()

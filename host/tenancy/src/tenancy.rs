@@ -217,6 +217,26 @@ impl Tenancy {
         Ok(Actor::key(&key.id))
     }
 
+    /// Whose deployments somebody may change, and who it is. Always by a key of the store.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn admit_deploy(
+        &self,
+        authorization: Option<&[u8]>,
+        source: IpAddr,
+    ) -> Result<(TenantId, Actor), Denied> {
+        let secret = bearer(authorization).ok_or(Denied::Missing)?;
+        if self.configured.find(secret).is_some() {
+            return Err(Denied::Scope(Scope::Deploy));
+        }
+        let key = self.check(secret, source, Scope::Deploy)?;
+        match &key.tenant {
+            Some(TenantName(tenant)) => Ok((tenant.clone(), Actor::key(&key.id))),
+            None => Err(Denied::Scope(Scope::Deploy)),
+        }
+    }
+
     /// Whether what let somebody in ([`Access::key`]) still would: a key of the store until it is
     /// revoked or expires, everything else as long as the process lives.
     #[must_use]

@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use auricle::assemble::Node;
 
 use crate::guests::{Tenants, VICTIM, beginning, transcribe_at, wasm};
-use crate::inside::{Inside, component, config};
+use crate::inside::{Inside, config};
 
 /// The smallest core module: sound WebAssembly, and no component.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -105,23 +107,19 @@ fn the_program_ends_with_the_refusal_and_never_listens() {
 async fn a_refused_swap_changes_nothing() {
     let server = Inside::start(Tenants::new("").toml()).await;
     let deployment = &server.deployments(VICTIM).chunker;
-    let (before, limits) = (deployment.current(), Default::default());
+    let before = Arc::downgrade(&deployment.current());
     for bytes in [
         wasm::WRONG_WORLD,
         CORE_MODULE,
         wasm::HANDLER_WAITS,
         b"not WebAssembly",
     ] {
-        let offered = component(bytes, &[]);
-        assert!(
-            server
-                .node
-                .components
-                .chunker(Some(&offered), &limits)
-                .is_err()
-        );
+        assert!(server.chunker(bytes, &[]).await.is_err());
     }
-    assert_eq!(deployment.current().number, before.number);
+    assert!(Arc::ptr_eq(
+        &deployment.current(),
+        &before.upgrade().unwrap()
+    ));
     transcribe_at(&server.address, VICTIM, beginning(1))
         .await
         .ok();

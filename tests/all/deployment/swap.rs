@@ -2,11 +2,12 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use auricle_runtime::Serving;
 use futures::future::join_all;
 use serde_json::Value;
 
 use crate::guests::{Tenants, VICTIM, beginning, transcribe_at, wasm};
-use crate::inside::{Inside, component};
+use crate::inside::Inside;
 
 /// Clients that ask at once, until there have been so many swaps. Each asks at least and, should
 /// swaps stand still, at most so often.
@@ -121,7 +122,7 @@ async fn old_revisions_are_freed_with_their_last_request() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(held, 0, "of {} old revisions", old.len());
-    assert_eq!(server.deployments(VICTIM).chunker.current().number, 7);
+    assert_eq!(server.deployments(VICTIM).chunker.current().number, 6);
 }
 
 async fn swap_without_end(server: Arc<Inside>) {
@@ -136,18 +137,12 @@ async fn swap_without_end(server: Arc<Inside>) {
     }
 }
 
-/// Gives the victim another chunker, compiled beside the executor as a server would.
+/// Gives the victim another chunker.
 async fn swap_to(server: &Inside, bytes: &'static [u8], configuration: &[(&str, &str)]) {
-    let (components, offered) = (
-        Arc::clone(&server.node.components),
-        component(bytes, configuration),
-    );
-    let limits = Default::default();
-    let parts = tokio::task::spawn_blocking(move || components.chunker(Some(&offered), &limits));
-    server
-        .deployments(VICTIM)
-        .chunker
-        .swap(parts.await.unwrap().unwrap());
+    let parts = server.chunker(bytes, configuration).await.unwrap();
+    let chunker = &server.deployments(VICTIM).chunker;
+    let number = chunker.current().number + 1;
+    chunker.set(Serving::only(parts.numbered(number, Arc::default())));
 }
 
 /// What was said when, as the answer's segments.

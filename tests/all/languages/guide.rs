@@ -5,10 +5,10 @@ use std::process::{ChildStdout, Command, Stdio};
 use super::fit::must_fit;
 use super::project::{can_build, put_tools, search_path};
 use crate::support::audio::speech;
-use crate::support::program::{Kept, repository, scratch, unset};
+use crate::support::program::{Kept, repository, unset};
 
-/// Where the guide has the server listen. Here it is another port.
-const ADDRESS: &str = "127.0.0.1:8000";
+/// Where the guide has the server listen, for everybody and for whoever runs it. Here it is other ports.
+const ADDRESSES: [&str; 2] = ["127.0.0.1:8000", "127.0.0.1:8001"];
 
 /// What stands in an answer of the guide for the rest of it.
 const REST: &str = ",…}";
@@ -39,7 +39,8 @@ fn blocks(guide: &str) -> VecDeque<Block> {
 struct Reader {
     dir: tempfile::TempDir,
     server: Option<(Kept, Lines<BufReader<ChildStdout>>)>,
-    address: String,
+    /// In place of [`ADDRESSES`].
+    addresses: [String; 2],
 }
 
 impl Reader {
@@ -52,16 +53,17 @@ impl Reader {
             .env("PATH", search_path())
             .env("NO_PROXY", "127.0.0.1")
             .env("AURICLE_LISTEN", "127.0.0.1:0")
-            .env("AURICLE_DATA_DIR", scratch().join("data"));
+            .env("AURICLE_DATA_DIR", self.dir.path().join("data"));
         shell
     }
 
     /// Runs a block to its end, and gives what it printed.
     fn run(&self, text: &str) -> String {
-        let output = self
-            .shell(&text.replace(ADDRESS, &self.address))
-            .output()
-            .unwrap();
+        let theirs = ADDRESSES.iter().zip(&self.addresses);
+        let here = theirs.fold(text.to_owned(), |text, (guide, here)| {
+            text.replace(guide, here)
+        });
+        let output = self.shell(&here).output().unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
         let complained = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{text}\n{printed}\n{complained}");
@@ -72,17 +74,19 @@ impl Reader {
         printed
     }
 
-    /// Runs the server as in a second terminal, in place of the one before.
+    /// Runs the server as in a second terminal.
     fn serve(&mut self, text: &str) {
-        drop(self.server.take());
+        let text = ADDRESSES.iter().fold(text.to_owned(), |text, address| {
+            text.replace(address, "127.0.0.1:0")
+        });
         let mut shell = self.shell(&format!("exec {text}"));
         let mut kept = Kept::spawn(shell.stdout(Stdio::piped()).stderr(Stdio::null()));
         let mut lines = BufReader::new(kept.child.stdout.take().unwrap()).lines();
-        let address = lines.find_map(|line| {
-            let line = line.unwrap();
-            line.strip_prefix("listening on http://").map(str::to_owned)
+        self.addresses = ["listening on http://", "admin on http://"].map(|announced| {
+            let address =
+                lines.find_map(|line| Some(line.unwrap().strip_prefix(announced)?.to_owned()));
+            address.expect("the server listens")
         });
-        self.address = address.expect("the server listens");
         self.server = Some((kept, lines));
     }
 }
@@ -121,7 +125,7 @@ fn the_guide_for_a_first_component_does_what_it_says() {
     let mut reader = Reader {
         dir: tempfile::tempdir().unwrap(),
         server: None,
-        address: String::new(),
+        addresses: Default::default(),
     };
     std::fs::write(reader.dir.path().join("speech.wav"), speech().wav()).unwrap();
     let (rust, others) = guide

@@ -30,6 +30,20 @@ impl Live {
         connect_async(request).await.map(|(socket, _)| Self(socket))
     }
 
+    /// Opens it with a key.
+    pub async fn open_with(server: &Server, key: &str) -> Self {
+        let url = format!("ws://{}/ws/transcribe", server.address);
+        let mut request = url.into_client_request().unwrap();
+        let bearer = format!("Bearer {key}").parse().unwrap();
+        request.headers_mut().insert("authorization", bearer);
+        Self(
+            connect_async(request)
+                .await
+                .expect("the handshake succeeds")
+                .0,
+        )
+    }
+
     /// Sends samples, 100 ms in each message.
     pub async fn speak(&mut self, samples: &[i16]) {
         for piece in samples.chunks(1600) {

@@ -166,6 +166,48 @@ async fn what_makes_no_sense_is_refused_with_advice_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn the_document_of_the_admin_api_has_the_paths_and_methods_that_there_are() {
+    let desk = desk();
+    desk.tenant("documented", json!({})).await;
+    let body = json!({ "tenant": "documented", "scopes": ["deploy"] });
+    let deploy_key = secret(&created(&desk.post("keys", body).await));
+    let document = desk.get("openapi.json").await.ok();
+    assert_eq!(document["openapi"], "3.1.0");
+    let zeros = "0".repeat(64);
+    let examples = [
+        ("{tenant}", "documented"),
+        ("{role}", "chunker"),
+        ("{digest}", zeros.as_str()),
+        ("{key}", "00000000"),
+        ("{id}", "00"),
+    ];
+    let mut paths = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let methods = item.as_object().unwrap().keys();
+        let mut documented: Vec<String> = methods
+            .filter(|name| *name != "parameters")
+            .map(|name| name.to_uppercase())
+            .collect();
+        documented.sort();
+        let path = examples.iter().fold(path.clone(), |path, (name, value)| {
+            path.replace(name, value)
+        });
+        let (base, key) = match path.starts_with("/deploy/") {
+            true => (&desk.server.address, &deploy_key),
+            false => (&desk.admin, desk.key.as_ref().unwrap()),
+        };
+        let url = format!("http://{base}{path}");
+        let request = client().request(Method::OPTIONS, url).bearer_auth(key);
+        let answer = send(request.header("content-type", "application/json")).await;
+        let mut allowed: Vec<_> = answer.header("allow").split(", ").collect();
+        allowed.sort_unstable();
+        assert_eq!(allowed, documented, "{path}: {answer:?}");
+        paths += 1;
+    }
+    assert!(paths > 20, "{paths}");
+}
+
+#[tokio::test]
 async fn only_a_key_with_scope_admin_administers_once_there_is_one() {
     let desk = desk();
     let tenants_key = desk.tenant("curious", json!({})).await;

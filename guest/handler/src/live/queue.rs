@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use auricle_guest::audio::Clip;
+use auricle_guest::http::Position;
 use auricle_guest::poll::Pollable;
 use auricle_guest::speech::Segment;
 use auricle_guest::transcriber::{Event, Options, Transcription, joined_text, start};
@@ -20,6 +21,8 @@ pub struct Answer {
     pub result: Result<Text, Failure>,
     /// Whether the piece was the rest before a flush or the end.
     pub is_final: bool,
+    /// Where the piece ends among the client's messages.
+    pub end: Position,
 }
 
 enum State {
@@ -33,6 +36,7 @@ enum State {
 struct Piece {
     state: State,
     is_final: bool,
+    end: Position,
 }
 
 /// The queue. Dropping it cancels what is under way.
@@ -59,7 +63,13 @@ impl Queue {
 
     /// Starts a piece. A busy server costs this piece its text; an error that is the request's own is
     /// returned.
-    pub fn start(&mut self, clip: &Clip, options: Options, is_final: bool) -> Result<(), Failure> {
+    pub fn start(
+        &mut self,
+        clip: &Clip,
+        options: Options,
+        is_final: bool,
+        end: Position,
+    ) -> Result<(), Failure> {
         let state = match start(clip, options).map_err(Failure::from) {
             Ok(transcription) => State::Running {
                 transcription,
@@ -68,18 +78,23 @@ impl Queue {
             Err(failure) if !failure.is_passing() => return Err(failure),
             Err(failure) => State::Done(Err(failure)),
         };
-        self.pieces.push_back(Piece { state, is_final });
+        self.pieces.push_back(Piece {
+            state,
+            is_final,
+            end,
+        });
         Ok(())
     }
 
     /// A final piece without audio.
-    pub fn push_empty(&mut self, language: Option<&str>) {
+    pub fn push_empty(&mut self, language: Option<&str>, end: Position) {
         self.pieces.push_back(Piece {
             state: State::Done(Ok(Text {
                 text: String::new(),
                 language: language.unwrap_or_default().to_owned(),
             })),
             is_final: true,
+            end,
         });
     }
 
@@ -112,6 +127,7 @@ impl Queue {
             State::Done(result) => Some(Answer {
                 result,
                 is_final: piece.is_final,
+                end: piece.end,
             }),
             State::Running { .. } => None,
         }

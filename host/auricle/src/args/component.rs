@@ -1,17 +1,8 @@
-//! The verbs of authors of components, as typed.
+//! The verbs of authors of components that work on files alone, as typed.
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
-
-/// What to do with components.
-#[derive(Debug, Subcommand)]
-pub enum ComponentCommand {
-    /// Write a small project of a component, ready to be built.
-    New(NewArgs),
-    /// Make a component of a core module, such as a Rust project's build yields.
-    Encode(EncodeArgs),
-}
+use clap::{Args, ValueEnum};
 
 /// Options of `component new`.
 #[derive(Debug, Args)]
@@ -23,8 +14,8 @@ pub struct NewArgs {
     #[arg(long, value_enum)]
     pub lang: LangArg,
     /// The role that it is for.
-    #[arg(long, value_enum, default_value_t = RoleArg::SpeakerAssigner)]
-    pub role: RoleArg,
+    #[arg(long, value_enum, default_value_t = NewRoleArg::SpeakerAssigner)]
+    pub role: NewRoleArg,
 }
 
 /// The language of a component.
@@ -40,7 +31,7 @@ pub enum LangArg {
 
 /// The role of a component that is begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum RoleArg {
+pub enum NewRoleArg {
     /// Answers HTTP requests.
     Handler,
     /// Cuts a clip into the pieces that the model sees.

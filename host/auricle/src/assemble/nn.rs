@@ -66,7 +66,7 @@ fn granted(component: &ComponentConfig) -> impl Iterator<Item = &String> {
 }
 
 /// Whether the store knows a graph or model of this name, installed or not.
-fn is_known(store: &Store, name: &str) -> bool {
+pub(super) fn is_known(store: &Store, name: &str) -> bool {
     let unknown = |error: &ModelsError| {
         matches!(
             error,

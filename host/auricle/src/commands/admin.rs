@@ -32,7 +32,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const PAGE: usize = 1_000;
 
 /// Holds the key for a server that asks for one. A flag would be seen by everybody on the machine.
-const KEY_VARIABLE: &str = "AURICLE_ADMIN_KEY";
+pub(super) const KEY_VARIABLE: &str = "AURICLE_ADMIN_KEY";
 
 /// Asks the admin API.
 pub(super) struct Client {
@@ -56,6 +56,14 @@ impl Refused {
         Self {
             status: 400,
             message: message.into(),
+        }
+    }
+
+    /// What the API said.
+    pub(super) fn of(status: u16, message: &str) -> Self {
+        Self {
+            status,
+            message: message.to_owned(),
         }
     }
 
@@ -178,6 +186,8 @@ fn in_process(tenancy: &Tenancy, method: &Method, path: &str, body: &str) -> (u1
         path,
         query,
         body: body.as_bytes(),
+        signature: None,
+        desk: None,
     };
     let answer = call.answer(tenancy);
     let text = String::from_utf8_lossy(answer.body()).into_owned();

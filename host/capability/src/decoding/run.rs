@@ -109,6 +109,7 @@ async fn decode(
         file_name: hint.file_name,
         content_type: hint.content_type,
     };
+    let attempt = revision.tally.begin();
     let outcome = run_within_budget(&mut store, async |store| {
         store.data_mut().file()?.take_core().await;
         let guest = revision.component.0.instantiate_async(&mut *store).await?;
@@ -118,6 +119,8 @@ async fn decode(
             .await
     })
     .await;
+    // That a file cannot be decoded is an answer; what the host cut off is nobody's failure.
+    let outcome = attempt.judge(outcome);
     let used = store.data().cpu_meter().used();
     let (tenant, request_id) = (scope.tenant.clone(), scope.request_id.clone());
     let internal = |_| MediaError::Internal;

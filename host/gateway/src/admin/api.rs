@@ -1,9 +1,11 @@
-//! The admin API: JSON about tenants, keys and the audit log.
+//! The admin API: JSON about tenants, keys, deployments and the audit log.
 //!
 //! A [`Call`] is answered without a network, so that the command line can do without a server what
 //! it otherwise asks one for, with the same answers. What comes to be administered later gets a
 //! module of its own and a line in [`Call::answer`].
 
+use auricle_deployment::Desk;
+use auricle_speech::TenantId;
 use auricle_tenancy::{Actor, Listed, Store, Tenancy};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -11,7 +13,8 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{audit, keys, tenants};
+use super::deployments::{self, Whose};
+use super::{AdminError, audit, input, keys, tenants};
 use crate::rescue::{self, Dialect, Refusal};
 
 /// What every path of the API begins with.
@@ -23,7 +26,7 @@ pub(super) fn answers(path: &str) -> bool {
 }
 
 /// One question or act.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Call<'a> {
     /// Who asks; whether they may has been decided.
     pub actor: &'a Actor,
@@ -33,16 +36,29 @@ pub struct Call<'a> {
     pub path: &'a str,
     /// What stands behind `?`.
     pub query: Option<&'a str>,
-    /// JSON, or nothing.
+    /// JSON, a component, or nothing.
     pub body: &'a [u8],
+    /// Who answers for a component that is sent: the header of that name, JSON.
+    pub signature: Option<&'a str>,
+    /// Where deployments are changed; only a running server has one.
+    pub desk: Option<&'a Desk>,
 }
 
-/// What was done or found, as JSON.
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) body: Value,
+/// The header that a component's signature comes in.
+pub const SIGNATURE_HEADER: &str = "x-auricle-signature";
+
+/// What was done or found.
+pub(crate) struct Reply {
+    status: StatusCode,
+    body: ReplyBody,
     /// Whether the store was written.
-    pub(super) changed: bool,
+    changed: bool,
+}
+
+enum ReplyBody {
+    Json(Value),
+    Component(Vec<u8>),
+    Document,
 }
 
 impl Reply {
@@ -50,8 +66,24 @@ impl Reply {
     pub(super) fn found(body: Value) -> Self {
         Self {
             status: StatusCode::OK,
-            body,
+            body: ReplyBody::Json(body),
             changed: false,
+        }
+    }
+
+    /// What there is to ask for.
+    fn document() -> Self {
+        Self {
+            body: ReplyBody::Document,
+            ..Self::found(Value::Null)
+        }
+    }
+
+    /// The bytes of a component.
+    pub(super) fn component(bytes: Vec<u8>) -> Self {
+        Self {
+            body: ReplyBody::Component(bytes),
+            ..Self::found(Value::Null)
         }
     }
 
@@ -83,7 +115,27 @@ impl Call<'_> {
     /// this process, when this returns. Blocks while the store works.
     #[must_use]
     pub fn answer(&self, tenancy: &Tenancy) -> Response<Bytes> {
-        let reply = match self.reply(tenancy) {
+        self.respond(tenancy, self.reply(tenancy))
+    }
+
+    /// The same for a tenant that deploys; `path` is what follows the prefix.
+    #[must_use]
+    pub(crate) fn answer_tenant(
+        &self,
+        tenancy: &Tenancy,
+        tenant: &TenantId,
+        path: &str,
+    ) -> Response<Bytes> {
+        let parts: Vec<&str> = path.split('/').collect();
+        let whose = Whose {
+            tenant,
+            is_operator: false,
+        };
+        self.respond(tenancy, deployments::reply(self, &whose, &parts))
+    }
+
+    fn respond(&self, tenancy: &Tenancy, reply: Result<Reply, Refusal>) -> Response<Bytes> {
+        let reply = match reply {
             Ok(reply) => reply,
             Err(refusal) => {
                 let response = rescue::whole(&refusal, Dialect::OpenAi);
@@ -105,10 +157,15 @@ impl Call<'_> {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "keys and quotas may be out of date");
         }
-        let mut response = Response::new(Bytes::from(reply.body.to_string()));
+        let (body, content_type) = match reply.body {
+            ReplyBody::Json(body) => (Bytes::from(body.to_string()), "application/json"),
+            ReplyBody::Document => (auricle_web::ADMIN_OPENAPI.into(), "application/json"),
+            ReplyBody::Component(bytes) => (bytes.into(), "application/wasm"),
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = reply.status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
@@ -119,9 +176,20 @@ impl Call<'_> {
         let path = self.path.strip_prefix(PREFIX).ok_or_else(nothing_there)?;
         let parts: Vec<&str> = path.split('/').collect();
         match parts.as_slice() {
+            ["tenants", tenant, rest @ ..] if deployments::answers(rest) => {
+                let tenant = input::tenant(tenant).map_err(AdminError::from)?;
+                store.tenant(&tenant).map_err(AdminError::from)?;
+                let whose = Whose {
+                    tenant: &tenant,
+                    is_operator: true,
+                };
+                deployments::reply(self, &whose, rest)
+            }
             ["tenants", rest @ ..] => tenants::reply(self, store, rest),
             ["keys", rest @ ..] => keys::reply(self, store, rest),
             ["audit"] => audit::reply(self, store),
+            ["openapi.json"] if *self.method == Method::GET => Ok(Reply::document()),
+            ["openapi.json"] => Err(Refusal::Method { allow: "GET" }),
             _ => Err(nothing_there()),
         }
     }

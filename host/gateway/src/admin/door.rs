@@ -76,14 +76,28 @@ pub(super) fn check_content_type(method: &Method, headers: &HeaderMap) -> Result
     if method == Method::GET || method == Method::HEAD || method == Method::DELETE {
         return Ok(());
     }
+    match has_type(headers, "application/json") {
+        true => Ok(()),
+        false => Err(AdminError::ContentType),
+    }
+}
+
+/// The same for a component.
+pub(super) fn check_wasm(headers: &HeaderMap) -> Result<(), AdminError> {
+    match has_type(headers, "application/wasm") {
+        true => Ok(()),
+        false => Err(AdminError::NotWasm),
+    }
+}
+
+fn has_type(headers: &HeaderMap, expected: &str) -> bool {
     let content_type = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
-    let is_json = content_type.is_some_and(|text| {
+    content_type.is_some_and(|text| {
         let essence = text.split(';').next().unwrap_or_default().trim();
-        essence.eq_ignore_ascii_case("application/json")
-    });
-    is_json.then_some(()).ok_or(AdminError::ContentType)
+        essence.eq_ignore_ascii_case(expected)
+    })
 }
 
 fn is_loopback(address: SocketAddr) -> bool {

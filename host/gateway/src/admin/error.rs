@@ -1,5 +1,6 @@
 //! What goes wrong in the admin API.
 
+use auricle_deployment::DeployError;
 use auricle_tenancy::StoreError;
 
 /// Why an admin request was not done.
@@ -15,8 +16,11 @@ pub(crate) enum AdminError {
     },
     #[error("send the body as 'content-type: application/json'")]
     ContentType,
-    #[error("the body is larger than 65536 bytes: send less at once")]
-    TooLarge,
+    #[error("the body is larger than {limit_bytes} bytes: send less at once")]
+    TooLarge {
+        /// The limit.
+        limit_bytes: usize,
+    },
     #[error("the body came too slowly: send it again without pauses")]
     TooSlow,
     #[error("web pages may not use the admin API: use `auricle` or another program")]
@@ -27,6 +31,18 @@ pub(crate) enum AdminError {
     Host,
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+    #[error(
+        "deployments are changed by a running server: give its address (--admin-url, or --server with a key)"
+    )]
+    NoDesk,
+    #[error("send the component as 'content-type: application/wasm'")]
+    NotWasm,
+    #[error("other components are being sent: try again")]
+    Pushing,
+    #[error("only whoever runs the server may change that")]
+    OperatorOnly,
     /// The system did not do its part.
     #[error("the system gave no randomness")]
     Failed(#[from] std::io::Error),

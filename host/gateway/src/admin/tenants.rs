@@ -46,6 +46,9 @@ pub(super) fn reply(call: &Call<'_>, store: &dyn Store, path: &[&str]) -> Result
         Method::DELETE => {
             let deleted = store.delete_tenant(call.actor, &id);
             deleted.map_err(AdminError::from)?;
+            if let Some(desk) = call.desk {
+                desk.forget(&id);
+            }
             Reply::changed(json!({ "object": "tenant", "id": id.as_str(), "deleted": true }))
         }
         _ => {

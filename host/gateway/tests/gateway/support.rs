@@ -10,7 +10,6 @@ use auricle_gateway::{
     App, AppError, DrainReport, Gateway, GatewayConfig, Health, HealthStatus, Message, RequestBody,
     RequestContext, ResponseBody, WebSocket,
 };
-use auricle_speech::TenantId;
 use auricle_tenancy::Tenancy;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -133,7 +132,7 @@ impl App for TestApp {
         }
     }
 
-    fn accepts_websocket(&self, _: &TenantId, path: &str) -> bool {
+    async fn accepts_websocket(&self, _: &RequestContext, path: &str) -> bool {
         path.starts_with("/ws/")
     }
 

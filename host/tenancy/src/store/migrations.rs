@@ -9,7 +9,7 @@ use super::StoreError;
 pub(super) const APPLICATION_ID: i32 = 0x4175_7269;
 
 /// Number `n` leads from schema `n` to `n + 1`.
-const MIGRATIONS: [&str; 1] = [TENANCY];
+const MIGRATIONS: [&str; 2] = [TENANCY, DEPLOYMENTS];
 
 /// The newest schema.
 pub(super) const KNOWN: u32 = MIGRATIONS.len() as u32;
@@ -80,4 +80,55 @@ CREATE TRIGGER audit_is_never_shortened BEFORE DELETE ON audit
 CREATE TRIGGER audit_is_never_replaced BEFORE INSERT ON audit
     WHEN EXISTS (SELECT 1 FROM audit WHERE number = NEW.number)
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+";
+
+/// Components by tenant, the revisions that were made of them, and what serves each role. The bytes
+/// lie in files of their own, once for all tenants. A `state` is JSON. `component` is NULL for the
+/// first-party component.
+const DEPLOYMENTS: &str = "
+CREATE TABLE components (
+    tenant TEXT NOT NULL,
+    digest TEXT NOT NULL CHECK (length(digest) = 64),
+    bytes INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    signature TEXT,
+    PRIMARY KEY (tenant, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX holders_of_component ON components (digest);
+
+CREATE TABLE revisions (
+    tenant TEXT NOT NULL,
+    role TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    component TEXT,
+    configuration TEXT NOT NULL,
+    graphs TEXT NOT NULL,
+    limits TEXT,
+    created_at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    PRIMARY KEY (tenant, role, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE deployments (
+    tenant TEXT NOT NULL,
+    role TEXT NOT NULL,
+    state TEXT NOT NULL,
+    PRIMARY KEY (tenant, role)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE signers (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    public_key TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, id)
+) STRICT, WITHOUT ROWID;
+
+-- The highest generation of a signed component that a role was ever given.
+CREATE TABLE generations (
+    tenant TEXT NOT NULL,
+    role TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    PRIMARY KEY (tenant, role)
+) STRICT, WITHOUT ROWID;
 ";

@@ -9,6 +9,7 @@
 //! # Limits
 //! SQLite's locks need a local file system.
 
+mod deployments;
 mod open;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -128,6 +129,16 @@ impl Store for SqliteStore {
                 "UPDATE keys SET revoked_at = ?2 WHERE tenant = ?1 AND revoked_at IS NULL",
                 params![id.as_str(), unix_now()],
             )?;
+            for table in [
+                "components",
+                "revisions",
+                "deployments",
+                "signers",
+                "generations",
+            ] {
+                let sql = format!("DELETE FROM {table} WHERE tenant = ?1");
+                tx.execute(&sql, [id.as_str()])?;
+            }
             let detail = json!({ "revoked_keys": keys });
             audit(tx, actor, "tenant.delete", Some(id), id.as_str(), &detail)
         })
@@ -233,17 +244,7 @@ impl Store for SqliteStore {
         let mut rows = statement.query(params![tenant, before, page.limit + 1])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            let detail: String = row.get(6)?;
-            found.push(AuditEntry {
-                id: row.get(0)?,
-                at: row.get(1)?,
-                actor: row.get(2)?,
-                action: row.get(3)?,
-                tenant: row.get(4)?,
-                subject: row.get(5)?,
-                detail: serde_json::from_str(&detail)
-                    .map_err(|_| StoreError::Corrupt("audit.detail"))?,
-            });
+            found.push(audit_entry(row)?);
         }
         Ok(Listed::of(found, page))
     }
@@ -363,6 +364,20 @@ fn audit_key(
 ) -> Result<(), StoreError> {
     let tenant = key.tenant.as_ref().map(|TenantName(id)| id);
     audit(tx, actor, action, tenant, key.id.as_str(), detail)
+}
+
+/// A line of the audit log: number, at, actor, action, tenant, subject, detail.
+fn audit_entry(row: &Row<'_>) -> Result<AuditEntry, StoreError> {
+    let detail: String = row.get(6)?;
+    Ok(AuditEntry {
+        id: row.get(0)?,
+        at: row.get(1)?,
+        actor: row.get(2)?,
+        action: row.get(3)?,
+        tenant: row.get(4)?,
+        subject: row.get(5)?,
+        detail: serde_json::from_str(&detail).map_err(|_| StoreError::Corrupt("audit.detail"))?,
+    })
 }
 
 /// Writes a line of the audit log.

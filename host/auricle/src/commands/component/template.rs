@@ -6,7 +6,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::args::{LangArg, RoleArg};
+use crate::args::{LangArg, NewRoleArg};
 
 /// A file of a project.
 pub(super) struct File {
@@ -75,22 +75,22 @@ const PYTHON: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// When there is no such role in this language.
-pub(super) fn files(lang: LangArg, role: RoleArg, name: &str) -> Result<Vec<File>> {
+pub(super) fn files(lang: LangArg, role: NewRoleArg, name: &str) -> Result<Vec<File>> {
     let (shared, source, text) = match (lang, role) {
         (LangArg::Rust, role) => (RUST, "src/lib.rs", rust(role)),
-        (LangArg::Js, RoleArg::Handler) => (JS, "component.js", template!("js/handler.js")),
-        (LangArg::Js, RoleArg::Chunker) => (JS, "component.js", template!("js/chunker.js")),
-        (LangArg::Js, RoleArg::SpeakerAssigner) => {
+        (LangArg::Js, NewRoleArg::Handler) => (JS, "component.js", template!("js/handler.js")),
+        (LangArg::Js, NewRoleArg::Chunker) => (JS, "component.js", template!("js/chunker.js")),
+        (LangArg::Js, NewRoleArg::SpeakerAssigner) => {
             (JS, "component.js", template!("js/speaker-assigner.js"))
         }
-        (LangArg::Python, RoleArg::Handler) => bail!(
+        (LangArg::Python, NewRoleArg::Handler) => bail!(
             "there is no handler in Python: its interpreter asks for files and an environment, \
              which no component is given; use --lang rust or --lang js, or another --role"
         ),
-        (LangArg::Python, RoleArg::Chunker) => {
+        (LangArg::Python, NewRoleArg::Chunker) => {
             (PYTHON, "src/app.py", template!("python/chunker.py"))
         }
-        (LangArg::Python, RoleArg::SpeakerAssigner) => (
+        (LangArg::Python, NewRoleArg::SpeakerAssigner) => (
             PYTHON,
             "src/app.py",
             template!("python/speaker_assigner.py"),
@@ -115,20 +115,20 @@ pub(super) fn files(lang: LangArg, role: RoleArg, name: &str) -> Result<Vec<File
     Ok(files)
 }
 
-fn rust(role: RoleArg) -> &'static str {
+fn rust(role: NewRoleArg) -> &'static str {
     match role {
-        RoleArg::Handler => template!("rust/handler.rs"),
-        RoleArg::Chunker => template!("rust/chunker.rs"),
-        RoleArg::SpeakerAssigner => template!("rust/speaker-assigner.rs"),
+        NewRoleArg::Handler => template!("rust/handler.rs"),
+        NewRoleArg::Chunker => template!("rust/chunker.rs"),
+        NewRoleArg::SpeakerAssigner => template!("rust/speaker-assigner.rs"),
     }
 }
 
 /// The project's own world: the role's, to which imports may be added.
-fn world(role: RoleArg) -> String {
+fn world(role: NewRoleArg) -> String {
     let included = match role {
-        RoleArg::Handler => "handler",
-        RoleArg::Chunker => "chunker-role",
-        RoleArg::SpeakerAssigner => "speaker-assigner-role",
+        NewRoleArg::Handler => "handler",
+        NewRoleArg::Chunker => "chunker-role",
+        NewRoleArg::SpeakerAssigner => "speaker-assigner-role",
     };
     format!(
         "package local:component;\n\n/// What this component may use, and what it offers.\nworld component {{\n    \
@@ -136,11 +136,11 @@ fn world(role: RoleArg) -> String {
     )
 }
 
-fn named(text: &str, role: RoleArg, name: &str) -> String {
+fn named(text: &str, role: NewRoleArg, name: &str) -> String {
     let role = match role {
-        RoleArg::Handler => "handler",
-        RoleArg::Chunker => "chunker",
-        RoleArg::SpeakerAssigner => "speaker-assigner",
+        NewRoleArg::Handler => "handler",
+        NewRoleArg::Chunker => "chunker",
+        NewRoleArg::SpeakerAssigner => "speaker-assigner",
     };
     text.replace("my-component", name)
         .replace("my_component", &name.replace('-', "_"))
@@ -176,7 +176,7 @@ mod tests {
             .map(|path| format!("wit/deps/{}", path.trim_start_matches("deps/")))
             .collect();
         there.sort();
-        let files = files(LangArg::Js, RoleArg::Chunker, "mine").unwrap();
+        let files = files(LangArg::Js, NewRoleArg::Chunker, "mine").unwrap();
         let mut carried: Vec<String> = files.into_iter().map(|file| file.path).collect();
         carried.retain(|path| path.starts_with("wit/deps/"));
         carried.sort();
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_project_bears_its_name_and_role_throughout() {
         for lang in [LangArg::Rust, LangArg::Js, LangArg::Python] {
-            for role in [RoleArg::Chunker, RoleArg::SpeakerAssigner] {
+            for role in [NewRoleArg::Chunker, NewRoleArg::SpeakerAssigner] {
                 let files = files(lang, role, "our-own").unwrap();
                 for file in &files {
                     for left in ["my-component", "my_component", "my-role", "my_role"] {
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_handler_in_python_is_refused_with_what_to_do_instead() {
-        let refused = files(LangArg::Python, RoleArg::Handler, "mine");
+        let refused = files(LangArg::Python, NewRoleArg::Handler, "mine");
         let error = refused.err().unwrap().to_string();
         assert!(error.contains("--lang rust"), "{error}");
     }

@@ -1,0 +1,248 @@
+//! How an act goes: checks, first call, store, requests.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
+
+use auricle_capability::RequestScope;
+use auricle_runtime::{InstanceLimits, Revision};
+use auricle_speech::TenantId;
+use auricle_tenancy::{
+    Account, Actor, Change, DeploymentState, NewRevision, Place, Role, StoreError, StoredRevision,
+    TrialKind,
+};
+
+use super::Desk;
+use crate::error::DeployError;
+use crate::fleet::{Deployed, TenantDeployments};
+use crate::part::Part;
+use crate::signature::SignedStatement;
+use crate::workshop::Plan;
+
+/// Longest first call of a component.
+const SMOKE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Settings that a revision may have, and bytes in all of them.
+const MAX_SETTINGS: usize = 200;
+const MAX_SETTINGS_BYTES: usize = 32 << 10;
+
+/// Who does something with which tenant.
+pub(super) struct Act<'a> {
+    pub(super) desk: &'a Desk,
+    pub(super) actor: &'a Actor,
+    pub(super) tenant: &'a TenantId,
+}
+
+impl Act<'_> {
+    pub(super) fn deploy<P: Part>(
+        &self,
+        new: &NewRevision,
+        place: &Place,
+    ) -> Result<StoredRevision, DeployError> {
+        let parts = &self.desk.parts;
+        check_settings(new)?;
+        check_place::<P>(place)?;
+        self.check_graphs(&new.graphs)?;
+        let generation = self.check_signature::<P>(new)?;
+        let bytes = match &new.component {
+            Some(digest) => Some(self.desk.content(self.tenant, digest)?),
+            None => None,
+        };
+        let made = parts.workshop.parts::<P>(plan(new, bytes.as_deref())?)?;
+        // Numbered when the store has given it one; its first call is nobody's and not counted.
+        let tried = Arc::new(made.numbered(0, Arc::default()));
+        self.smoke(Arc::clone(&tried))?;
+
+        let deployed = parts.fleet.place(self.tenant);
+        let gate = deployed.lock();
+        let ready = self.ready(&gate, &deployed);
+        let (stored, state) =
+            parts
+                .store
+                .deploy(self.actor, self.tenant, P::ROLE, new, place, generation)?;
+        let tally = Arc::default();
+        deployed.keep_tally(P::ROLE, stored.number, Arc::clone(&tally));
+        let revision = Arc::new(Revision {
+            number: stored.number,
+            tally,
+            digest: tried.digest.clone(),
+            configuration: Arc::clone(&tried.configuration),
+            graphs: Arc::clone(&tried.graphs),
+            limits: tried.limits.clone(),
+            component: Arc::clone(&tried.component),
+        });
+        self.serve::<P>(&gate, &deployed, ready.as_deref(), &state, Some(revision))?;
+        Ok(stored)
+    }
+
+    pub(super) fn change<P: Part>(
+        &self,
+        change: Change,
+        reason: &str,
+    ) -> Result<DeploymentState, DeployError> {
+        let parts = &self.desk.parts;
+        let deployed = parts
+            .fleet
+            .deployed(self.tenant)
+            .ok_or(StoreError::NothingBefore)?;
+        let gate = deployed.lock();
+        let ready = self.ready(&gate, &deployed);
+        // Made ready before anything is written: what cannot serve any more is not gone back to.
+        let back = match change {
+            Change::Rollback(Some(number)) if number > 0 => {
+                let base = parts.fleet.base(self.tenant);
+                let known = ready
+                    .as_deref()
+                    .and_then(|ready| Deployed::held::<P>(ready, number));
+                Some(match known {
+                    Some(known) => known,
+                    None => self
+                        .desk
+                        .revision::<P>(self.tenant, &deployed, base, number)?,
+                })
+            }
+            _ => None,
+        };
+        let state = parts
+            .store
+            .change(self.actor, self.tenant, P::ROLE, change, reason)?;
+        self.serve::<P>(&gate, &deployed, ready.as_deref(), &state, back)?;
+        Ok(state)
+    }
+
+    /// What serves the tenant now; nothing where that cannot be made ready, which an act may be there
+    /// to mend.
+    fn ready(
+        &self,
+        gate: &MutexGuard<'_, ()>,
+        deployed: &Deployed,
+    ) -> Option<Arc<TenantDeployments>> {
+        let fleet = &self.desk.parts.fleet;
+        let ready = fleet.make_ready_within(gate, self.tenant, deployed);
+        if let Err(error) = &ready {
+            let error: &dyn std::error::Error = error;
+            tracing::warn!(error, tenant = %self.tenant, "what serves cannot be made ready");
+        }
+        ready.ok()
+    }
+
+    /// Has requests meet what the store says: at once, or with the next one where nothing is ready.
+    fn serve<P: Part>(
+        &self,
+        _gate: &MutexGuard<'_, ()>,
+        deployed: &Deployed,
+        ready: Option<&TenantDeployments>,
+        state: &DeploymentState,
+        new: Option<Arc<Revision<P>>>,
+    ) -> Result<(), DeployError> {
+        let Some(ready) = ready else {
+            return Ok(());
+        };
+        let known = |number| {
+            let new = new.as_ref().filter(|new| new.number == number).cloned();
+            new.or_else(|| Deployed::held::<P>(ready, number))
+        };
+        let serving = self
+            .desk
+            .serving::<P>(self.tenant, deployed, state, known)?;
+        deployed.watch(P::ROLE, state, serving.stable.tally.counts());
+        self.desk
+            .parts
+            .fleet
+            .set::<P>(self.tenant, deployed, ready, serving);
+        Ok(())
+    }
+
+    fn smoke<P: Part>(&self, revision: Arc<Revision<P>>) -> Result<(), DeployError> {
+        let scope = RequestScope {
+            tenant: self.tenant.clone(),
+            account: Account::unlimited(),
+            request_id: "first-call".into(),
+            deadline: Instant::now() + SMOKE_DEADLINE,
+        };
+        let call = P::smoke(self.desk.parts.guests.clone(), revision, scope);
+        let outcome = match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => runtime.block_on(call),
+            Err(error) => return Err(std::io::Error::other(error).into()),
+        };
+        outcome.map_err(DeployError::Smoke)
+    }
+
+    fn check_graphs(&self, graphs: &BTreeSet<String>) -> Result<(), DeployError> {
+        let unknown = graphs
+            .iter()
+            .find(|name| !(self.desk.parts.knows_graph)(name));
+        unknown.map_or(Ok(()), |name| {
+            Err(DeployError::Graph(name.chars().take(80).collect()))
+        })
+    }
+
+    /// The generation of the component's signature, where it has one and needs one.
+    fn check_signature<P: Part>(&self, new: &NewRevision) -> Result<Option<u64>, DeployError> {
+        let Some(digest) = &new.component else {
+            return Ok(None);
+        };
+        let store = &self.desk.parts.store;
+        let signers = store.signers(self.tenant)?;
+        if signers.is_empty() {
+            return Ok(None);
+        }
+        let component = store.component(self.tenant, digest)?;
+        let signed = component.signature.map(serde_json::from_value);
+        let Some(Ok(signed)) = signed else {
+            let advice = "components of this tenant must be signed: sign it with `auricle component \
+                          sign` and push it with --signature";
+            return Err(DeployError::Signature(advice.to_owned()));
+        };
+        let signed: SignedStatement = signed;
+        signed.check(digest, P::ROLE, &signers)?;
+        Ok(Some(signed.statement.generation))
+    }
+}
+
+pub(super) fn plan<'a>(
+    made_of: &NewRevision,
+    component: Option<&'a [u8]>,
+) -> Result<Plan<'a>, DeployError> {
+    Ok(Plan {
+        component,
+        of_tenant: true,
+        configuration: made_of.configuration.clone(),
+        graphs: made_of.graphs.clone(),
+        limits: made_of.limits.as_ref().map(limits).transpose()?,
+    })
+}
+
+fn limits(value: &serde_json::Value) -> Result<InstanceLimits, DeployError> {
+    serde_json::from_value(value.clone())
+        .map_err(|error| DeployError::invalid("limits", format!("'limits': {error}")))
+}
+
+fn check_settings(new: &NewRevision) -> Result<(), DeployError> {
+    let settings = &new.configuration;
+    let bytes: usize = settings.iter().map(|(k, v)| k.len() + v.len()).sum();
+    if settings.len() > MAX_SETTINGS || bytes > MAX_SETTINGS_BYTES {
+        let advice = format!(
+            "'configuration' must have at most {MAX_SETTINGS} settings of {MAX_SETTINGS_BYTES} bytes in all"
+        );
+        return Err(DeployError::invalid("configuration", advice));
+    }
+    Ok(())
+}
+
+fn check_place<P: Part>(place: &Place) -> Result<(), DeployError> {
+    let Place::Try(plan) = place else {
+        return Ok(());
+    };
+    if !(1..=100).contains(&plan.percent) {
+        let advice = "'percent' must be from 1 to 100";
+        return Err(DeployError::invalid("percent", advice));
+    }
+    let copies = matches!(P::ROLE, Role::Chunker | Role::SpeakerAssigner);
+    if plan.kind == TrialKind::Shadow && !copies {
+        let advice = "a shadow can be a chunker or a speaker-assigner, whose clip the server has: try \
+                      other roles out as canary";
+        return Err(DeployError::invalid("kind", advice));
+    }
+    Ok(())
+}

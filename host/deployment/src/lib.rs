@@ -1,0 +1,43 @@
+//! Which components serve which tenant, and how that is changed while requests run.
+//!
+//! Owns the bytes of tenants' components, the deployments that requests are answered from and the
+//! rules by which a new revision comes to serve: it is verified, compiled apart, linked against the
+//! world of its role and called once before anything changes, and it is taken back by itself when it
+//! does worse than what it replaced. A failure on that way changes nothing. What was answered is in
+//! the store and survives the process.
+//!
+//! A tenant's components are made ready with its first request and forgotten when it has sent none
+//! for a while: a tenant costs nothing while it is quiet.
+//!
+//! # Layout
+//! - [`fleet`]: what requests ask. [`part`]: what differs between the roles.
+//! - [`desk`]: what operators and tenants ask: push, set, promote, roll back, status.
+//! - [`workshop`]: from bytes to something that can be called. `smoke`: the first call.
+//! - [`blobs`]: the bytes, on disk. [`signature`]: who answers for them.
+//! - [`judge`]: promotion and rollback by themselves. [`shadow`]: answers compared.
+//!
+//! # Limits
+//! One server writes: a second one on the same data directory serves what was deployed when it
+//! started. A change of limits in the configuration reaches a revision when it is next made ready.
+
+pub mod blobs;
+pub mod config;
+pub mod desk;
+pub mod error;
+pub mod fleet;
+pub mod judge;
+pub mod part;
+pub mod shadow;
+pub mod signature;
+mod smoke;
+pub mod status;
+pub mod workshop;
+
+pub use config::{DeploymentConfig, RoleLimits};
+pub use desk::{Desk, DeskParts, Push};
+pub use error::DeployError;
+pub use fleet::{Deployments, TenantDeployments};
+pub use judge::Judge;
+pub use part::Part;
+pub use shadow::{Answer, ShadowReport};
+pub use workshop::{FirstParty, Plan, Workshop};

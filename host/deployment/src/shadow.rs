@@ -1,0 +1,213 @@
+//! What a shadow has answered, beside what was answered.
+//!
+//! Kept are counts and the ids of the requests that differed, no word of what was said.
+
+use std::collections::VecDeque;
+
+use auricle_speech::Segment;
+use serde::Serialize;
+
+/// Requests that are remembered by id.
+const REMEMBERED: usize = 20;
+
+/// Times that differ by less than this are the same: half of a frame of whisper's times.
+const SAME_TIME_SECS: f64 = 0.01;
+
+/// Pairs of words that are looked at for one distance: some 0.1 s.
+const MAX_CELLS: usize = 25_000_000;
+
+/// The parts of an answer that are compared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    words: Vec<String>,
+    times: Vec<(f64, f64)>,
+    speakers: Vec<Option<String>>,
+}
+
+impl Answer {
+    /// Of a transcript.
+    #[must_use]
+    pub fn of_segments(segments: &[Segment]) -> Self {
+        let text = segments
+            .iter()
+            .flat_map(|segment| segment.text.split_whitespace());
+        Self {
+            words: text.map(str::to_owned).collect(),
+            times: segments.iter().map(|s| (s.start, s.end)).collect(),
+            speakers: segments.iter().map(|s| s.speaker.clone()).collect(),
+        }
+    }
+}
+
+/// What is known of a shadow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ShadowReport {
+    /// Requests whose answers were compared.
+    pub compared: u64,
+    /// Of them, those that did not differ.
+    pub same: u64,
+    /// Those whose words differ.
+    pub text_differs: u64,
+    /// Those whose segments begin or end elsewhere.
+    pub times_differ: u64,
+    /// Those whose segments have other speakers.
+    pub speakers_differ: u64,
+    /// Requests on which the candidate failed.
+    pub failed: u64,
+    /// Words of the answers that were given.
+    pub words: u64,
+    /// Words that would have to be put in, left out or exchanged to make one of the other.
+    pub word_edits: u64,
+    /// The last requests that differed or failed.
+    pub requests: VecDeque<Difference>,
+}
+
+/// A request that differed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Its id, as in the log.
+    pub request_id: String,
+    /// In what: `text`, `times`, `speakers`; `failed` where there is no other answer.
+    pub differs: Vec<&'static str>,
+    /// Words that differ.
+    pub word_edits: u64,
+}
+
+impl ShadowReport {
+    /// Compares what was answered with what the candidate would have.
+    pub fn compare(&mut self, request_id: &str, given: &Answer, other: &Answer) {
+        self.compared += 1;
+        self.words += given.words.len() as u64;
+        let edits = edits(&given.words, &other.words);
+        self.word_edits += edits;
+        let mut differs = Vec::new();
+        if edits > 0 {
+            self.text_differs += 1;
+            differs.push("text");
+        }
+        if !same_times(&given.times, &other.times) {
+            self.times_differ += 1;
+            differs.push("times");
+        }
+        if given.speakers != other.speakers {
+            self.speakers_differ += 1;
+            differs.push("speakers");
+        }
+        if differs.is_empty() {
+            self.same += 1;
+        } else {
+            self.remember(request_id, differs, edits);
+        }
+    }
+
+    /// The candidate failed on a request.
+    pub fn fail(&mut self, request_id: &str) {
+        self.failed += 1;
+        self.remember(request_id, vec!["failed"], 0);
+    }
+
+    fn remember(&mut self, request_id: &str, differs: Vec<&'static str>, word_edits: u64) {
+        if self.requests.len() == REMEMBERED {
+            self.requests.pop_front();
+        }
+        self.requests.push_back(Difference {
+            request_id: request_id.to_owned(),
+            differs,
+            word_edits,
+        });
+    }
+}
+
+fn same_times(given: &[(f64, f64)], other: &[(f64, f64)]) -> bool {
+    let same = |a: f64, b: f64| (a - b).abs() < SAME_TIME_SECS;
+    given.len() == other.len()
+        && given
+            .iter()
+            .zip(other)
+            .all(|(a, b)| same(a.0, b.0) && same(a.1, b.1))
+}
+
+/// Levenshtein's distance in words; of answers that have little in common and thousands of words, the
+/// most that it can be. What both begin and end with is left out first, so that a
+/// transcript of hours that differs in one place costs nothing.
+fn edits(given: &[String], other: &[String]) -> u64 {
+    let common = given.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let (given, other) = (
+        given.get(common..).unwrap_or_default(),
+        other.get(common..).unwrap_or_default(),
+    );
+    let common = given
+        .iter()
+        .rev()
+        .zip(other.iter().rev())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let given = given.get(..given.len() - common).unwrap_or_default();
+    let other = other.get(..other.len() - common).unwrap_or_default();
+    match given.len().saturating_mul(other.len()) {
+        0..=MAX_CELLS => {
+            let (given, other): (Vec<_>, Vec<_>) = (given.iter().collect(), other.iter().collect());
+            strsim::generic_levenshtein::<Vec<&String>, Vec<&String>, _, _>(&given, &other) as u64
+        }
+        _ => given.len().max(other.len()) as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(text: &str, start: f64, speaker: Option<&str>) -> Answer {
+        Answer {
+            words: text.split(' ').map(str::to_owned).collect(),
+            times: vec![(start, 2.0)],
+            speakers: vec![speaker.map(str::to_owned)],
+        }
+    }
+
+    #[test]
+    fn words_times_and_speakers_are_compared_apart() {
+        let given = answer("one two three", 0.0, Some("A"));
+        let mut report = ShadowReport::default();
+        report.compare("req_1", &given, &given);
+        report.compare("req_2", &given, &answer("one three four", 0.005, Some("A")));
+        report.compare("req_3", &given, &answer("one two three", 0.5, Some("B")));
+        report.fail("req_4");
+        assert_eq!((report.compared, report.same, report.failed), (3, 1, 1));
+        assert_eq!((report.text_differs, report.word_edits), (1, 2));
+        assert_eq!((report.times_differ, report.speakers_differ), (1, 1));
+        let last = report.requests.iter().map(|r| r.differs.clone());
+        let last: Vec<_> = last.collect();
+        assert_eq!(
+            last,
+            [vec!["text"], vec!["times", "speakers"], vec!["failed"]]
+        );
+    }
+
+    #[test]
+    fn edits_are_levenshteins() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for (given, other, expected) in [
+            ("a b c", "a b c", 0),
+            ("a b c", "a c", 1),
+            ("a c", "a b c", 1),
+            ("a b c d", "a x y d", 2),
+            ("k i t t e n", "s i t t i n g", 3),
+        ] {
+            assert_eq!(edits(&words(given), &words(other)), expected, "{given}");
+        }
+        assert_eq!(edits(&[], &words("a b")), 2);
+        assert_eq!(edits(&words("a b"), &[]), 2);
+    }
+
+    #[test]
+    fn only_the_last_requests_are_remembered() {
+        let mut report = ShadowReport::default();
+        for number in 0..100 {
+            report.fail(&number.to_string());
+        }
+        assert_eq!((report.failed, report.requests.len()), (100, REMEMBERED));
+        let last = report.requests.back();
+        assert!(last.is_some_and(|last| last.request_id == "99"));
+    }
+}

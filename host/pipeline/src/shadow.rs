@@ -1,0 +1,144 @@
+//! Candidates that work on copies of requests.
+//!
+//! When a request is answered, its clip goes once more through the line, with the candidate in its
+//! role, and both answers are compared. The client waits for none of it. One at a time on this node:
+//! requests that are answered meanwhile are not compared. The audio is not counted against the
+//! tenant's minute, and is against what the tenant has queued.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use auricle_capability::{Event, RequestScope, SpeechError};
+use auricle_deployment::{Answer, Deployments, TenantDeployments};
+use auricle_speech::{Clip, Segment, TranscribeOptions};
+use auricle_tenancy::Role;
+use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::Pipeline;
+use crate::transcribe::{Events, Hands, Line, send};
+
+/// Longest time that one comparison may take.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The one place that a comparison takes.
+pub(crate) type Place = Arc<Semaphore>;
+
+/// An empty place.
+pub(crate) fn place() -> Place {
+    Arc::new(Semaphore::new(1))
+}
+
+/// A candidate that is to work on a copy of this request.
+pub(crate) struct Shadow {
+    role: Role,
+    number: u64,
+    hands: Hands,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The candidate for this request, if there is one and nothing else is compared now.
+pub(crate) fn wanted(
+    place: &Place,
+    deployments: &TenantDeployments,
+    hands: &Hands,
+    scope: &RequestScope,
+) -> Option<Shadow> {
+    let id = &scope.request_id;
+    let chunker = deployments.chunker.shadow_for(id);
+    let assigner = deployments.assigner.shadow_for(id);
+    let (role, number) = match (&chunker, &assigner) {
+        (Some(chunker), _) => (Role::Chunker, chunker.number),
+        (None, Some(assigner)) => (Role::SpeakerAssigner, assigner.number),
+        (None, None) => return None,
+    };
+    let mut hands = hands.clone();
+    match role {
+        Role::Chunker => hands.chunker = chunker?,
+        _ => hands.assigner = assigner?,
+    }
+    Some(Shadow {
+        role,
+        number,
+        hands,
+        _place: Arc::clone(place).try_acquire_owned().ok()?,
+    })
+}
+
+/// Passes events on and keeps the segments among them.
+pub(crate) async fn overhear(
+    mut from: Receiver<Result<Event, SpeechError>>,
+    to: Option<&Events>,
+) -> Result<Vec<Segment>, SpeechError> {
+    let mut said = Vec::new();
+    while let Some(event) = from.recv().await {
+        let event = event?;
+        if let Event::Segments(segments) = &event {
+            said.extend(segments.iter().cloned());
+        }
+        if let Some(to) = to {
+            send(to, event).await?;
+        }
+    }
+    Ok(said)
+}
+
+impl Shadow {
+    /// Has the candidate work on the clip and compares; beside the request, which is over.
+    pub(crate) fn compare(
+        self,
+        pipeline: &Pipeline,
+        scope: &RequestScope,
+        clip: &Clip,
+        options: &TranscribeOptions,
+        given: Vec<Segment>,
+    ) {
+        let (pipeline, clip, options) = (pipeline.clone(), clip.clone(), options.clone());
+        let scope = RequestScope {
+            deadline: Instant::now() + PATIENCE,
+            ..scope.clone()
+        };
+        tokio::spawn(async move {
+            let outcome = self.answer(&pipeline, &scope, &clip, &options).await;
+            let fleet: &Arc<Deployments> = pipeline.deployments();
+            let Some(deployed) = fleet.deployed(&scope.tenant) else {
+                return;
+            };
+            let (role, number, id) = (self.role, self.number, Arc::clone(&scope.request_id));
+            let compare = move || {
+                deployed.report(role, number, |report| match outcome {
+                    Ok(other) => report.compare(
+                        &id,
+                        &Answer::of_segments(&given),
+                        &Answer::of_segments(&other),
+                    ),
+                    Err(SpeechError::ComponentFailed) => report.fail(&id),
+                    // The node's fault, or nobody's.
+                    Err(_) => {}
+                });
+            };
+            // Long answers are compared for a tenth of a second.
+            let _ = tokio::task::spawn_blocking(compare).await;
+        });
+    }
+
+    async fn answer(
+        &self,
+        pipeline: &Pipeline,
+        scope: &RequestScope,
+        clip: &Clip,
+        options: &TranscribeOptions,
+    ) -> Result<Vec<Segment>, SpeechError> {
+        let (sender, receiver) = mpsc::channel(crate::QUEUED_EVENTS);
+        let line = Line {
+            pipeline,
+            scope,
+            clip,
+            options,
+            is_counted: false,
+        };
+        let work = async move { line.run(&self.hands, &sender).await };
+        let (done, said) = tokio::join!(work, overhear(receiver, None));
+        done.and(said)
+    }
+}

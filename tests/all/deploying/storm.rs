@@ -1,0 +1,72 @@
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use serde_json::json;
+
+use super::Tenant;
+use crate::guests::wasm;
+use crate::tenancy::desk::{Desk, created, data_dir};
+
+/// Swaps: `AURICLE_STORM_SWAPS`, or so many.
+const SWAPS: usize = 40;
+
+/// Between two swaps: with what a swap takes some 200 in 30 s.
+const PAUSE: Duration = Duration::from_millis(120);
+
+/// Clients that ask at once.
+const CLIENTS: usize = 3;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn swaps_under_load_fail_no_request_and_nothing_grows() {
+    let swaps = std::env::var("AURICLE_STORM_SWAPS").ok();
+    let swaps = swaps.map_or(SWAPS, |text| text.parse().unwrap());
+    let desk = Desk::start(data_dir(), |server| server);
+    let tenant = Tenant::new(&desk, "storm").await;
+    let component = tenant.push(wasm::AURICLE_FIXED_CHUNKER).await;
+    let body =
+        |secs: &str| json!({ "component": component, "configuration": { "fixed-secs": secs } });
+    let mut expected = Vec::new();
+    for secs in ["1", "2"] {
+        created(&tenant.set(body(secs)).await);
+        expected.push(tenant.transcribe_as("first", 4).await.ok()["segments"].clone());
+    }
+    assert_ne!(expected[0], expected[1], "the revisions can be told apart");
+    let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let clients = join_all((0..CLIENTS).map(async |client| {
+        while !over.load(Ordering::Relaxed) {
+            let id = format!("storm-{client}");
+            let segments = tenant.transcribe_as(&id, 4).await.ok()["segments"].clone();
+            assert!(expected.contains(&segments), "of no revision: {segments}");
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+    }));
+    let storm = async {
+        let mut slowest = Duration::ZERO;
+        let mut before = 0;
+        for swap in 0..swaps {
+            if swap == swaps / 2 {
+                // By now everything is warm that will be.
+                before = desk.server.private_bytes();
+            }
+            let since = Instant::now();
+            created(&tenant.set(body(["1", "2"][swap % 2])).await);
+            slowest = slowest.max(since.elapsed());
+            tokio::time::sleep(PAUSE).await;
+        }
+        over.store(true, Ordering::Relaxed);
+        (slowest, before)
+    };
+    let (_, (slowest, before)) = tokio::join!(clients, storm);
+    let grown = desk.server.private_bytes().saturating_sub(before);
+    println!(
+        "{swaps} swaps, the slowest in {slowest:?}; {} answers, none failed; {} KiB more at the end than in the middle",
+        answered.load(Ordering::Relaxed),
+        grown >> 10
+    );
+    assert!(answered.load(Ordering::Relaxed) > CLIENTS);
+    let status = tenant.status().await;
+    assert_eq!(status["serving"]["number"], swaps as u64 + 2);
+    assert_eq!(status["draining"], json!([]));
+    assert!(grown < 16 << 20, "{grown} bytes");
+}

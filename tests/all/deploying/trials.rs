@@ -1,0 +1,160 @@
+use serde_json::json;
+
+use super::{Tenant, eventually};
+use crate::guests::wasm;
+use crate::tenancy::desk::{Desk, created, data_dir, desk, error};
+
+#[tokio::test]
+async fn a_canary_answers_its_share_of_requests_and_the_same_ones_again() {
+    let tenant = Tenant::new(desk(), "canary").await;
+    let component = tenant.push(wasm::AURICLE_FIXED_CHUNKER).await;
+    let body = json!({
+        "component": component,
+        "configuration": { "fixed-secs": "1" },
+        "trial": { "kind": "canary", "percent": 50 },
+    });
+    let status = created(&tenant.set(body).await);
+    assert_eq!(status["serving"]["number"], 0);
+    assert_eq!(status["candidate"]["number"], 1);
+    let mut taken = 0;
+    for number in 0..12 {
+        let id = format!("req-{number}");
+        let first = tenant.transcribe_as(&id, 4).await.ok();
+        let again = tenant.transcribe_as(&id, 4).await.ok();
+        assert_eq!(first["segments"], again["segments"], "{id}");
+        taken += usize::from(first["segments"].as_array().unwrap().len() > 1);
+    }
+    assert!((1..12).contains(&taken), "{taken} of 12");
+    let status = tenant.status().await;
+    let calls = &status["candidate"]["status"]["calls"];
+    assert_eq!(calls["succeeded"], 2 * taken);
+    let promoted = tenant
+        .ask(
+            reqwest::Method::POST,
+            "deployments/chunker/promote",
+            json!({}),
+        )
+        .await;
+    assert_eq!(promoted.ok()["serving"]["number"], 1);
+    assert!(tenant.segments().await > 1);
+    assert_eq!(tenant.history().await, ["set 1", "promote 1"]);
+    let none = tenant
+        .ask(
+            reqwest::Method::POST,
+            "deployments/chunker/promote",
+            json!({}),
+        )
+        .await;
+    assert_eq!(error(&none, 409)["code"], "no_candidate");
+}
+
+#[tokio::test]
+async fn a_shadow_answers_nobody_and_its_answers_are_compared() {
+    // Comparisons take one place of the node, which no other test is to hold.
+    let desk = Desk::start(data_dir(), |server| server);
+    let tenant = Tenant::new(&desk, "shadow").await;
+    let component = tenant.push(wasm::AURICLE_FIXED_CHUNKER).await;
+    let shadow = |secs: &str| {
+        json!({
+            "component": component,
+            "configuration": { "fixed-secs": secs },
+            "trial": { "kind": "shadow", "percent": 100 },
+        })
+    };
+    created(&tenant.set(shadow("1")).await);
+    assert_eq!(tenant.segments().await, 1);
+    let report = eventually("a comparison", async || {
+        let report = tenant.status().await["candidate"]["report"].clone();
+        (report["compared"] == 1).then_some(report)
+    })
+    .await;
+    assert_eq!(
+        (&report["same"], &report["times_differ"]),
+        (&json!(0), &json!(1))
+    );
+    assert_eq!(report["requests"][0]["request_id"], "any");
+    // Nothing of what was said is in it.
+    assert!(!report.to_string().contains("fellow"), "{report}");
+
+    // What cuts as the first-party chunker does, answers as it does.
+    let body = json!({ "trial": { "kind": "shadow", "percent": 100 } });
+    created(&tenant.set(body).await);
+    assert_eq!(tenant.segments().await, 1);
+    let report = eventually("a comparison", async || {
+        let report = tenant.status().await["candidate"]["report"].clone();
+        (report["compared"] == 1).then_some(report)
+    })
+    .await;
+    assert_eq!(report["same"], 1, "{report}");
+    let refused = tenant
+        .ask(
+            reqwest::Method::POST,
+            "deployments/handler/revisions",
+            json!({ "trial": { "kind": "shadow", "percent": 1 } }),
+        )
+        .await;
+    assert_eq!(error(&refused, 400)["param"], "kind");
+}
+
+#[tokio::test]
+async fn a_candidate_that_fails_is_abandoned_by_itself() {
+    let tenant = Tenant::new(desk(), "bad-canary").await;
+    let component = tenant.push(wasm::CHUNKER_TURNS).await;
+    let body = json!({ "component": component, "trial": { "kind": "canary", "percent": 100 } });
+    created(&tenant.set(body).await);
+    let mut failed = 0;
+    eventually("abandoned", async || {
+        failed += usize::from(tenant.transcribe_as("any", 1).await.status == 502);
+        tenant.status().await["candidate"].is_null().then_some(())
+    })
+    .await;
+    assert!(failed >= 5, "{failed}");
+    tenant.transcribe_as("any", 1).await.ok();
+    assert_eq!(tenant.history().await, ["set 1", "abandon 1"]);
+}
+
+#[tokio::test]
+async fn a_revision_that_fails_in_service_is_rolled_back_by_itself() {
+    let tenant = Tenant::new(desk(), "bad-release").await;
+    tenant
+        .deploy(wasm::AURICLE_FIXED_CHUNKER, json!({ "fixed-secs": "1" }))
+        .await;
+    let fine = tenant.segments().await;
+    let status = tenant.deploy(wasm::CHUNKER_TURNS, json!({})).await;
+    assert_eq!(status["serving"]["number"], 2);
+    eventually("rolled back", async || {
+        tenant.transcribe_as("any", 1).await;
+        (tenant.status().await["serving"]["number"] == 1).then_some(())
+    })
+    .await;
+    assert_eq!(tenant.segments().await, fine);
+    let history = tenant.get("deployments/chunker/history").await;
+    let last = &history["data"][0];
+    assert_eq!(
+        (&last["actor"], &last["action"]),
+        (&json!("server"), &json!("deployment.rollback"))
+    );
+    let reason = last["detail"]["reason"].as_str().unwrap();
+    assert!(reason.contains("calls failed"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_candidate_that_does_well_is_promoted_by_itself_when_it_has_lasted() {
+    let desk = Desk::start(data_dir(), |server| {
+        server.config("[deployments]\njudge_calls = 3")
+    });
+    let tenant = Tenant::new(&desk, "good-canary").await;
+    let component = tenant.push(wasm::AURICLE_FIXED_CHUNKER).await;
+    let body = json!({
+        "component": component,
+        "configuration": { "fixed-secs": "1" },
+        "trial": { "kind": "canary", "percent": 100, "promote_after_secs": 1 },
+    });
+    created(&tenant.set(body).await);
+    eventually("promoted", async || {
+        tenant.transcribe_as("any", 1).await.ok();
+        (tenant.status().await["serving"]["number"] == 1).then_some(())
+    })
+    .await;
+    assert_eq!(tenant.history().await, ["set 1", "promote 1"]);
+}
