@@ -16,7 +16,7 @@ use reqwest::multipart::{Form, Part};
 use serde_json::Value;
 
 use crate::guests::{Tenants, VICTIM, key, must_not_name_others, send, transcribe_at, wasm};
-use crate::support::audio::{evaluation_or_say, silence, speech, two_speakers, wav};
+use crate::support::audio::{RATE, evaluation_or_say, silence, speech, two_speakers, wav};
 use crate::support::text::word_error_rate;
 use crate::support::upload::client;
 use crate::support::{Answer, Server};
@@ -231,7 +231,7 @@ async fn a_bad_setting_costs_the_tenant_its_requests_and_is_in_the_log() {
     for (tenant, reason) in cases {
         let answer = transcribe(
             tenant,
-            wav(&two_speakers()[..16_000 * 6]),
+            wav(&two_speakers()[18 * RATE..24 * RATE]),
             &[("diarize", "true")],
         );
         let answer = answer.await;
