@@ -10,7 +10,7 @@
 
 mod redact;
 
-use auricle_guest::audio::{Hint, decode};
+use auricle_guest::audio::{DecodeError, Hint, decode};
 use auricle_guest::handler::{Handler, IncomingRequest, ResponseOutparam};
 use auricle_guest::http::{Request, Response};
 use auricle_guest::transcriber::{self, Options};
@@ -44,12 +44,23 @@ fn transcribe(request: &Request) -> Result<String, Response> {
             content_type: part.content_type(),
         };
         let content = part.content().ok_or_else(no_file)?;
-        let clip = decode(content, &hint).map_err(|e| refusal(422, e))?;
+        let clip = decode(content, &hint).map_err(undecoded)?;
         let running = transcriber::start(&clip, Options::default()).map_err(|e| refusal(503, e))?;
         let (segments, _) = transcriber::collect(&running).map_err(|e| refusal(503, e))?;
         return Ok(transcriber::joined_text(&segments));
     }
     Err(no_file())
+}
+
+fn undecoded(error: DecodeError) -> Response {
+    let status = match error {
+        DecodeError::Empty
+        | DecodeError::Unsupported(_)
+        | DecodeError::Undecodable(_)
+        | DecodeError::TooLong(_) => 422,
+        _ => 503,
+    };
+    refusal(status, error)
 }
 
 fn no_file() -> Response {
