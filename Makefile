@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test lint doc bench clean
+.PHONY: help setup serve test lint doc bench fuzz clean
 
 # The environment that builds need on this machine (scripts/with-env says which).
 WITH := scripts/with-env
@@ -34,8 +34,11 @@ lint: setup ## check formatting, lints and file lengths
 doc: setup ## build the API documentation (target/doc)
 	@RUSTDOCFLAGS=-Dwarnings $(WITH) cargo doc --release --locked --workspace --no-deps
 
-bench: setup ## run the benchmarks
-	@$(WITH) cargo bench --locked --workspace
+bench: setup ## run the benchmarks and write their pages (about an hour)
+	@benches/run.sh
+
+fuzz: setup ## run the fuzz targets, FUZZ_SECS seconds each (600): fuzz/README.md
+	@scripts/fuzz.sh
 
 clean: ## remove what was built (models and downloads stay)
 	@cargo clean

@@ -118,13 +118,15 @@ class Run:
     peak_mb: float
     # CPU seconds of everything else on the machine in the meantime.
     foreign_secs: float
+    # Seconds in which a core had nothing to do, of all cores together.
+    idle_secs: float
     stdout: str
     stderr: str
 
 
 def run(command, **options):
     """Runs a command to its end and measures it; a failure ends the benchmark."""
-    began, busy = time.monotonic(), busy_secs()
+    began, (busy, idle) = time.monotonic(), core_secs()
     out, err = CACHE / "stdout", CACHE / "stderr"
     CACHE.mkdir(parents=True, exist_ok=True)
     with out.open("wb") as stdout, err.open("wb") as stderr:
@@ -134,19 +136,21 @@ def run(command, **options):
         _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - began
     cpu = usage.ru_utime + usage.ru_stime
-    foreign = max(0.0, busy_secs() - busy - cpu)
-    result = Run(wall, cpu, usage.ru_maxrss / 1e6 * 1024, foreign, out.read_text(), err.read_text())
+    busy, idle = (now - then for now, then in zip(core_secs(), (busy, idle), strict=True))
+    peak_mb, foreign = usage.ru_maxrss / 1e6 * 1024, max(0.0, busy - cpu)
+    result = Run(wall, cpu, peak_mb, foreign, idle, out.read_text(), err.read_text())
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))} failed:\n{result.stderr}")
     return result
 
 
-def busy_secs():
-    """CPU seconds that all processes together have used since the machine started."""
+def core_secs():
+    """Seconds that all cores together have worked, and idled, since the machine started."""
     fields = pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-    user, nice, system, _idle, _iowait, irq, softirq = map(int, fields[:7])
-    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+    user, nice, system, idle, iowait, irq, softirq = map(int, fields[:7])
+    ticks = os.sysconf("SC_CLK_TCK")
+    return (user + nice + system + irq + softirq) / ticks, (idle + iowait) / ticks
 
 
 def own_cpu_secs():

@@ -50,8 +50,6 @@ def main():
     files = [f for p in ("diarization/*", "derived/*") for f in common.audio_files(p)]
     files = [f for f in files if f.with_suffix(".rttm").exists()]
     secs = sum(length(f) for f in files)
-    build = ["scripts/with-env", "cargo", "build", "--release", "--locked", "-p", "auricle-diarization"]
-    subprocess.run([*build, "--example", "diarize_rttm"], check=True, cwd=common.ROOT)
     auricle(files[:1])  # writes the models
     engines = {
         "auricle": lambda: auricle(files),

@@ -1,54 +1,46 @@
 """Instantiate + call + drop of each role, against the same component on bare wasmtime."""
 
-import json
-import os
-import subprocess
-
 import common
+from common import BIN
 
-# What criterion calls a case, and what it is.
 CASES = {
-    ("handler", "404", "handler: an HTTP request answered with 404"): 0,
-    ("chunker", "30s", "chunker: split of a clip of 30 s"): 0,
-    ("chunker", "3600s", "chunker: split of a clip of 1 h"): 0,
-    ("speaker-assigner", "1", "speaker-assigner: 1 segment of 12 words"): 0,
-    ("speaker-assigner", "100", "speaker-assigner: 100 segments of 12 words"): 0,
+    "handler": "handler: an HTTP request answered with 404",
+    "chunker-30": "chunker: split of a clip of 30 s",
+    "chunker-3600": "chunker: split of a clip of 1 h",
+    "speaker-assigner-1": "speaker-assigner: 1 segment of 12 words",
+    "speaker-assigner-100": "speaker-assigner: 100 segments of 12 words",
 }
 
 
 def main():
-    command = ["scripts/with-env", "cargo", "bench", "--locked", "-p", "auricle-benches"]
-    busy = common.busy_secs()
-    subprocess.run([*command, "--bench", "roles"], check=True, cwd=common.ROOT)
-    del busy
-    common.write_section("roles", "roles", "roles", report())
-
-
-def report():
+    run = common.run([BIN / "role-speed"])
+    sides = {}
+    for line in run.stdout.splitlines():
+        case, side, calls, *nanos = line.split()
+        sides[case, side] = [int(calls), *map(int, nanos)]
     rows = []
-    for group, case, name in CASES:
-        ours, bare = (estimate(group, side, case) for side in ("auricle", "bare"))
-        rows.append([name, time(ours), time(bare), time(ours - bare), f"{ours / bare:.2f}"])
-    head = ["Instantiate + call + drop", "auricle", "bare wasmtime", "difference", "ratio"]
-    note = "Median of criterion's 100 samples, the sides one after the other in one run."
-    return f"{note}\n\n{common.table(head, rows)}"
-
-
-def estimate(group, side, case):
-    """Nanoseconds."""
-    target = common.pathlib.Path(os.environ.get("CARGO_TARGET_DIR", common.ROOT / "target"))
-    for folder in (f"{side}_{case}", f"{side}/{case}"):
-        file = target / "criterion" / group / folder / "new" / "estimates.json"
-        if file.exists():
-            return json.loads(file.read_text())["median"]["point_estimate"]
-    raise SystemExit(f"criterion left no estimate of {group}/{side}/{case}")
+    for case, name in CASES.items():
+        (calls, p50, p99), (_, bare_p50, bare_p99) = (sides[case, s] for s in ("auricle", "bare"))
+        rows.append([
+            name, calls, time(p50), time(p99), time(bare_p50), time(bare_p99),
+            time(p50 - bare_p50), f"{p50 / bare_p50:.2f}",
+        ])
+    head = [
+        "Instantiate + call + drop", "calls", "auricle p50", "p99", "bare wasmtime p50", "p99",
+        "difference of p50", "ratio",
+    ]
+    foreign = run.foreign_secs / run.wall_secs
+    note = (
+        "Every call timed on its own, the sides in turn in blocks of calls. Everything else on the "
+        f"machine used {foreign:.2f} cores."
+    )
+    common.write_section("roles", "roles", "roles", f"{note}\n\n{common.table(head, rows)}")
 
 
 def time(nanos):
-    for unit, factor in (("ms", 1e6), ("µs", 1e3)):
-        if abs(nanos) >= factor:
-            return f"{nanos / factor:.3g} {unit}"
-    return f"{nanos:.0f} ns"
+    if abs(nanos) >= 1e6:
+        return f"{nanos / 1e6:.2f} ms"
+    return f"{nanos / 1e3:.1f} µs"
 
 
 if __name__ == "__main__":

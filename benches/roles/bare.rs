@@ -9,7 +9,7 @@ mod host;
 
 use anyhow::{Context, Result};
 use auricle_first_party::{CHUNKER, HANDLER, SPEAKER_ASSIGNER};
-use auricle_speech::{Clip, MAX_CHUNK_SAMPLES, Span};
+use auricle_speech::{Clip, MAX_CHUNK_SAMPLES, Segment, Span, Turn};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use wasmtime::component::types::ComponentItem;
@@ -104,12 +104,12 @@ impl Bare {
             .collect())
     }
 
-    /// Has the speaker-assigner assign `count` segments; gives the number that come back.
-    pub(crate) async fn assign(&self, count: u32) -> Result<usize> {
+    /// Has the speaker-assigner assign segments; gives the number that come back.
+    pub(crate) async fn assign(&self, segments: Vec<Segment>, turns: &[Turn]) -> Result<usize> {
         let mut store = Store::new(&self.engine, BareState::new());
         let guest = self.assigner.instantiate_async(&mut store).await?;
-        let segments = segments_to_wit(inputs::segments(count));
-        let turns = turns_to_wit(inputs::turns(count));
+        let segments = segments_to_wit(segments);
+        let turns = turns_to_wit(turns);
         let assigner = guest.auricle_pipeline_speaker_assigner();
         let assigned = assigner.call_assign(&mut store, &segments, &turns).await?;
         Ok(assigned
@@ -127,17 +127,19 @@ fn plain_linker(engine: &Engine) -> wasmtime::Result<Linker<BareState>> {
     auricle::pipeline::chunking::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     // There is no device on either side: the chunker is told so and cuts by energy.
     let mut voices = linker.instance("auricle:speech/voice-activity@0.1.0")?;
-    voices.func_new("probabilities", |mut store, _, params, results| {
-        // A borrowed handle that arrives as a value is given back by hand.
-        if let Some(Val::Resource(clip)) = params.first() {
-            clip.resource_drop(&mut store)?;
-        }
-        let why = Some(Box::new(Val::String("not here".into())));
-        let error = Val::Variant("unavailable".into(), why);
-        if let Some(result) = results.first_mut() {
-            *result = Val::Result(Err(Some(Box::new(error))));
-        }
-        Ok(())
+    voices.func_new_async("probabilities", |mut store, _, params, results| {
+        Box::new(async move {
+            // A borrowed handle that arrives as a value is given back by hand.
+            if let Some(Val::Resource(clip)) = params.first() {
+                clip.resource_drop_async(&mut store).await?;
+            }
+            let why = Some(Box::new(Val::String("not here".into())));
+            let error = Val::Variant("unavailable".into(), why);
+            if let Some(result) = results.first_mut() {
+                *result = Val::Result(Err(Some(Box::new(error))));
+            }
+            Ok(())
+        })
     })?;
     Ok(linker)
 }

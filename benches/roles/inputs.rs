@@ -44,6 +44,7 @@ pub(crate) fn segments(count: u32) -> Vec<Segment> {
                 no_speech_prob: 0.01,
                 words,
                 speaker: None,
+                channel: None,
             }
         })
         .collect()

@@ -1,37 +1,45 @@
 //! Instantiate + call + drop of each role: as the server does it, and on bare wasmtime.
+//!
+//! `role-speed` prints `CASE SIDE CALLS P50 P99` for both sides of every case, times in nanoseconds.
+//! The sides take turns in blocks of calls; every call is timed on its own, from before its instance
+//! is made to after it is dropped.
 
 mod bare;
 mod inputs;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use auricle_benches::{FirstParty, scope};
 use auricle_capability::{
-    Events, Media, MediaError, MediaHint, RequestBody, RequestScope, ServedModel, Services,
-    SpeechError, Voices,
+    Channels, Events, Media, MediaError, MediaHint, RequestBody, RequestScope, ServedModel,
+    Services, SpeechError, Voices,
 };
-use auricle_speech::{Clip, LanguageScore, SpeakerOptions, TranscribeOptions, Turn, VoiceStream};
-use criterion::{BenchmarkId, Criterion};
+use auricle_speech::{
+    Clip, LanguageScore, Segment, SpeakerOptions, TranscribeOptions, Turn, VoiceStream,
+};
 use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Empty};
-use tokio::runtime::Runtime;
 
 use crate::bare::Bare;
 
+/// Calls of one side before the other one's turn.
+const BLOCK_CALLS: usize = 50;
+
+/// Each case is gone on with until it has taken so long, and each side has had the calls that a 99th
+/// percentile needs.
+const CASE_TIME: Duration = Duration::from_secs(10);
+const LEAST_CALLS: usize = 500;
+
 fn main() -> Result<()> {
-    let tokio = Runtime::new()?;
-    let served = FirstParty::start()?;
-    let bare = Bare::start()?;
-    // Neither side is measured before both have shown that they do the work.
-    tokio.block_on(check(&served, &bare))?;
-    let mut criterion = Criterion::default().configure_from_args();
-    handler(&mut criterion, &tokio, &served, &bare);
-    chunker(&mut criterion, &tokio, &served, &bare);
-    assigner(&mut criterion, &tokio, &served, &bare);
-    criterion.final_summary();
-    Ok(())
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let served = FirstParty::start()?;
+        let bare = Bare::start()?;
+        // Neither side is measured before both have shown that they do the work.
+        check(&served, &bare).await?;
+        measure_all(&served, &bare).await
+    })
 }
 
 async fn check(served: &FirstParty, bare: &Bare) -> Result<()> {
@@ -50,49 +58,81 @@ async fn check(served: &FirstParty, bare: &Bare) -> Result<()> {
         !spans.is_empty() && spans == bare_spans,
         "the chunkers differ"
     );
-    let segments = assign(served, 100).await?;
+    let turns = inputs::turns(100);
+    let segments = assign(served, inputs::segments(100), &turns).await?;
+    let bare_segments = bare.assign(inputs::segments(100), &turns).await?;
     anyhow::ensure!(
-        segments == bare.assign(100).await? && segments >= 100,
+        segments == bare_segments && segments >= 100,
         "the assigners differ"
     );
     Ok(())
 }
 
-fn handler(criterion: &mut Criterion, tokio: &Runtime, served: &FirstParty, bare: &Bare) {
-    let mut group = criterion.benchmark_group("handler");
-    group.bench_function("auricle/404", |bencher| {
-        bencher.to_async(tokio).iter(|| not_found(served));
-    });
-    group.bench_function("bare/404", |bencher| {
-        bencher.to_async(tokio).iter(|| bare.not_found());
-    });
-}
-
-fn chunker(criterion: &mut Criterion, tokio: &Runtime, served: &FirstParty, bare: &Bare) {
-    let mut group = criterion.benchmark_group("chunker");
+async fn measure_all(served: &FirstParty, bare: &Bare) -> Result<()> {
+    let ours = async |()| not_found(served).await.map(drop);
+    let theirs = async |()| bare.not_found().await.map(drop);
+    measure("handler", || (), ours, theirs).await?;
     for secs in [30, 3600] {
         let clip = inputs::clip(secs);
-        group.bench_function(BenchmarkId::new("auricle", format!("{secs}s")), |bencher| {
-            bencher
-                .to_async(tokio)
-                .iter(|| async { served.guests.split(&served.chunker, &scope(), &clip).await });
-        });
-        group.bench_function(BenchmarkId::new("bare", format!("{secs}s")), |bencher| {
-            bencher.to_async(tokio).iter(|| bare.split(&clip));
-        });
+        let ours = async |()| {
+            let scope = scope();
+            let split = served.guests.split(&served.chunker, &scope, &clip);
+            split.await.map(drop).map_err(Into::into)
+        };
+        let theirs = async |()| bare.split(&clip).await.map(drop);
+        measure(&format!("chunker-{secs}"), || (), ours, theirs).await?;
     }
+    for count in [1, 100] {
+        let (segments, turns) = (inputs::segments(count), inputs::turns(count));
+        let ours = async |given| assign(served, given, &turns).await.map(drop);
+        let theirs = async |given| bare.assign(given, &turns).await.map(drop);
+        measure(
+            &format!("speaker-assigner-{count}"),
+            || segments.clone(),
+            ours,
+            theirs,
+        )
+        .await?;
+    }
+    Ok(())
 }
 
-fn assigner(criterion: &mut Criterion, tokio: &Runtime, served: &FirstParty, bare: &Bare) {
-    let mut group = criterion.benchmark_group("speaker-assigner");
-    for segments in [1, 100] {
-        group.bench_function(BenchmarkId::new("auricle", segments), |bencher| {
-            bencher.to_async(tokio).iter(|| assign(served, segments));
-        });
-        group.bench_function(BenchmarkId::new("bare", segments), |bencher| {
-            bencher.to_async(tokio).iter(|| bare.assign(segments));
-        });
+/// Times both sides of a case and prints what it took. What `prepare` does is not counted.
+async fn measure<I>(
+    case: &str,
+    prepare: impl Fn() -> I,
+    ours: impl AsyncFn(I) -> Result<()>,
+    theirs: impl AsyncFn(I) -> Result<()>,
+) -> Result<()> {
+    let (mut took_ours, mut took_theirs) = (Vec::new(), Vec::new());
+    let began = Instant::now();
+    while began.elapsed() < CASE_TIME || took_theirs.len() < LEAST_CALLS {
+        block(&prepare, &ours, &mut took_ours).await?;
+        block(&prepare, &theirs, &mut took_theirs).await?;
     }
+    for (side, mut took) in [("auricle", took_ours), ("bare", took_theirs)] {
+        took.sort_unstable();
+        let at = |share: usize| {
+            took.get(took.len() * share / 100)
+                .map_or(0, Duration::as_nanos)
+        };
+        println!("{case} {side} {} {} {}", took.len(), at(50), at(99));
+    }
+    Ok(())
+}
+
+async fn block<I>(
+    prepare: &impl Fn() -> I,
+    call: &impl AsyncFn(I) -> Result<()>,
+    took: &mut Vec<Duration>,
+) -> Result<()> {
+    for _ in 0..BLOCK_CALLS {
+        let input = prepare();
+        let began = Instant::now();
+        call(input).await?;
+        took.push(began.elapsed());
+    }
+    Ok(())
 }
 
 /// Has the handler answer a path that it does not know; gives the status.
@@ -114,12 +154,9 @@ async fn not_found(served: &FirstParty) -> Result<u16> {
 }
 
 /// Gives the number of segments that come back.
-async fn assign(served: &FirstParty, segments: u32) -> Result<usize> {
+async fn assign(served: &FirstParty, segments: Vec<Segment>, turns: &[Turn]) -> Result<usize> {
     let mut assigner = served.guests.assigner(&served.assigner, &scope()).await?;
-    let assigned = assigner
-        .assign(inputs::segments(segments), &inputs::turns(segments))
-        .await?;
-    Ok(assigned.len())
+    Ok(assigner.assign(segments, turns).await?.len())
 }
 
 /// For a handler that is asked for nothing of it.
@@ -186,8 +223,9 @@ impl Services for NoServices {
         _: &RequestScope,
         _: Media,
         _: MediaHint,
+        _: Channels,
         _: Duration,
-    ) -> BoxFuture<'static, Result<Clip, MediaError>> {
+    ) -> BoxFuture<'static, Result<Vec<Clip>, MediaError>> {
         Box::pin(async { Err(MediaError::Internal) })
     }
 

@@ -3,8 +3,12 @@
 
 /// Headers that lie, bombs, and the media faults that were found in other servers.
 mod bombs;
+/// ffmpeg for what no decoder knows.
+mod converter;
 /// Damage: truncations and thousands of mutations.
 mod damage;
+/// Another server's faults in media.
+mod elsewhere;
 /// Decoders that misbehave.
 mod misdeeds;
 
@@ -14,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use auricle::assemble::Node;
 use auricle_audio::DecodeLimits;
-use auricle_capability::{Media, MediaError, MediaHint, RequestScope, Services};
+use auricle_capability::{Channels, Media, MediaError, MediaHint, RequestScope, Services};
 use auricle_decoder::native;
 use auricle_speech::{Clip, TenantId};
 use auricle_tenancy::Account;
@@ -45,10 +49,22 @@ async fn decode_for(
     bytes: Vec<u8>,
     max: Duration,
 ) -> Result<Clip, MediaError> {
+    let mut clips = decode_as(node, tenant, bytes, Channels::Mixed, max).await?;
+    assert_eq!(clips.len(), 1);
+    Ok(clips.remove(0))
+}
+
+async fn decode_as(
+    node: &Node,
+    tenant: &str,
+    bytes: Vec<u8>,
+    channels: Channels,
+    max: Duration,
+) -> Result<Vec<Clip>, MediaError> {
     let media = Media::reader(Cursor::new(bytes));
-    node.pipeline
-        .decode(&scope(tenant), media, MediaHint::default(), max)
-        .await
+    let (scope, hint) = (scope(tenant), MediaHint::default());
+    let decoding = node.pipeline.decode(&scope, media, hint, channels, max);
+    decoding.await
 }
 
 async fn decode(bytes: Vec<u8>, max: Duration) -> Result<Clip, MediaError> {

@@ -23,6 +23,8 @@ mod api;
 mod bad_input;
 /// Disconnects, in the middle of everything: the device is free again within a second.
 mod cancel;
+/// Channels that are transcribed each for itself.
+mod channels;
 /// `auricle transcribe` and the other verbs: output, exit codes, standard input.
 mod cli;
 /// Other people's programs as clients: OpenAI's libraries, parsers of subtitles, generated requests.

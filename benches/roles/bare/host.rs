@@ -169,11 +169,11 @@ fn segment_to_wit(segment: Segment) -> wit::Segment {
     }
 }
 
-pub(crate) fn turns_to_wit(turns: Vec<Turn>) -> Vec<wit::Turn> {
-    let turn = |turn: Turn| wit::Turn {
-        speaker: turn.speaker,
+pub(crate) fn turns_to_wit(turns: &[Turn]) -> Vec<wit::Turn> {
+    let turn = |turn: &Turn| wit::Turn {
+        speaker: turn.speaker.clone(),
         start: turn.start,
         end: turn.end,
     };
-    turns.into_iter().map(turn).collect()
+    turns.iter().map(turn).collect()
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use auricle_audio::DecodeLimits;
 use auricle_benches::{FirstParty, scope};
-use auricle_capability::{Media, MediaHint};
+use auricle_capability::{Channels, Decoding, Media, MediaHint};
 use rustix::time::{ClockId, clock_gettime};
 
 const MIN: Duration = Duration::from_secs(1);
@@ -29,12 +29,15 @@ fn main() -> Result<()> {
         })?;
         let (_, sandbox) = best(|| {
             let media = Media::reader(File::open(path)?);
-            let (decoder, hint) = (served.decoder.clone(), MediaHint::default());
+            let decoding = Decoding {
+                decoder: served.decoder.clone(),
+                hint: MediaHint::default(),
+                limits: limits.clone(),
+                channels: Channels::Mixed,
+            };
             let scope = scope();
-            let decoding = served
-                .guests
-                .decode(decoder, &scope, media, hint, limits.clone());
-            Ok(tokio.block_on(decoding)?.duration().as_secs_f64())
+            let clips = tokio.block_on(served.guests.decode(&scope, media, decoding))?;
+            Ok(clips.iter().map(|clip| clip.duration().as_secs_f64()).sum())
         })?;
         let name = path.file_name().context("no file")?.display();
         println!("{secs:.3} {native:.6} {sandbox:.6} {name}");

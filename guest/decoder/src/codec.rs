@@ -36,10 +36,15 @@ pub(crate) struct Decoded {
 }
 
 impl Decoder {
-    /// A decoder for a track of `params`, after a look at what they claim.
-    pub(crate) fn new(params: &AudioCodecParameters) -> Result<Self, DecodeError> {
+    /// A decoder for a track of `params`, after a look at what they claim. `by_duration`: what a packet
+    /// of Opus lasts, and not what it decodes to, is heard of it.
+    pub(crate) fn new(
+        params: &AudioCodecParameters,
+        by_duration: bool,
+    ) -> Result<Self, DecodeError> {
         if params.codec == id::CODEC_ID_OPUS {
-            return OpusDecoder::new(params).map(|decoder| Self::Opus(Box::new(decoder)));
+            let decoder = OpusDecoder::new(params, by_duration)?;
+            return Ok(Self::Opus(Box::new(decoder)));
         }
         if params
             .max_frames_per_packet

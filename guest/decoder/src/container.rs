@@ -10,6 +10,7 @@ use symphonia::core::errors::Error;
 use symphonia::core::formats::{FormatOptions, FormatReader};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::packet::Packet;
+use symphonia::core::units::Duration;
 use symphonia::default::formats::{
     AdtsReader, AiffReader, CafReader, FlacReader, IsoMp4Reader, MkvReader, MpaReader, OggReader,
     WavReader,
@@ -17,6 +18,8 @@ use symphonia::default::formats::{
 
 use crate::codec::{Decoded, Decoder};
 use crate::error::DecodeError;
+use crate::mkv::Tail;
+use crate::opus::RATE_HZ;
 use crate::out::{Out, Refusal};
 use crate::sniff::Format;
 
@@ -36,10 +39,11 @@ pub(crate) fn decode(
     source: Box<dyn MediaSource>,
     out: &mut Out<'_>,
 ) -> Result<(), DecodeError> {
+    let (mut ending, source) = Ending::new(format, source);
     let stream = MediaSourceStream::new(source, Default::default());
     let mut reader =
         open(format, stream).map_err(|error| DecodeError::undecodable(says(&error)))?;
-    let mut playing = select(&*reader)?;
+    let mut playing = select(format, &*reader)?;
     let mut decoded = Decoded::default();
     let mut first_failure = None;
     let mut barren = 0;
@@ -49,7 +53,7 @@ pub(crate) fn decode(
             Ok(None) => break,
             // Another stream begins, as in chained Ogg.
             Err(Error::ResetRequired) => {
-                let Ok(next) = select(&*reader) else {
+                let Ok(next) = select(format, &*reader) else {
                     break;
                 };
                 playing = next;
@@ -68,6 +72,9 @@ pub(crate) fn decode(
         if packet.track_id != playing.track_id {
             continue;
         }
+        let Some(packet) = ending.next(packet) else {
+            continue;
+        };
         match decode_packet(&mut playing.decoder, &packet, &mut decoded, out) {
             Ok(false) => barren += 1,
             Ok(true) => barren = 0,
@@ -78,9 +85,49 @@ pub(crate) fn decode(
             Err(Failure::Whole(error)) => return Err(error),
         }
     }
+    if let Some(packet) = ending.last()
+        && let Err(Failure::Whole(error)) =
+            decode_packet(&mut playing.decoder, &packet, &mut decoded, out)
+    {
+        return Err(error);
+    }
     match first_failure {
         Some(reason) if out.is_empty() => Err(DecodeError::undecodable(reason)),
         _ => Ok(()),
+    }
+}
+
+/// Keeps the last packet of a Matroska file until it is known to be the last.
+struct Ending {
+    tail: Option<Tail>,
+    held: Option<Packet>,
+}
+
+impl Ending {
+    fn new(format: Format, source: Box<dyn MediaSource>) -> (Self, Box<dyn MediaSource>) {
+        let tail = (format == Format::Matroska).then(Tail::default);
+        let source = match &tail {
+            Some(tail) => tail.of(source),
+            None => source,
+        };
+        (Self { tail, held: None }, source)
+    }
+
+    /// The packet to be decoded when this one has come.
+    fn next(&mut self, packet: Packet) -> Option<Packet> {
+        match self.tail {
+            Some(_) => self.held.replace(packet),
+            None => Some(packet),
+        }
+    }
+
+    /// The last one, without its padding; only Opus looks at that.
+    fn last(self) -> Option<Packet> {
+        let mut packet = self.held?;
+        let padding_ns = self.tail?.padding_ns(&packet.data);
+        let samples = u128::from(padding_ns) * u128::from(RATE_HZ) / 1_000_000_000;
+        packet.trim_end = Duration::new(u64::try_from(samples).unwrap_or(u64::MAX));
+        Some(packet)
     }
 }
 
@@ -129,13 +176,15 @@ fn open(
 }
 
 /// The first audio track that can be decoded, or why the first audio track cannot.
-fn select(reader: &dyn FormatReader) -> Result<Playing, DecodeError> {
+fn select(format: Format, reader: &dyn FormatReader) -> Result<Playing, DecodeError> {
     let mut refusal = None;
     for track in reader.tracks() {
         let Some(params) = track.codec_params.as_ref().and_then(|it| it.audio()) else {
             continue;
         };
-        match Decoder::new(params) {
+        // Its last packet is cut by its duration; the same clock counts durations and samples.
+        let at_opus_rate = track.time_base.is_some_and(|it| it.denom.get() == RATE_HZ);
+        match Decoder::new(params, format == Format::IsoMp4 && at_opus_rate) {
             Ok(decoder) => {
                 return Ok(Playing {
                     track_id: track.id,

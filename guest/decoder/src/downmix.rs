@@ -1,6 +1,6 @@
 //! How much of each channel goes into a mono mix.
 //!
-//! Mono and stereo are averaged. In surround sound somebody speaks from the centre and bangs come
+//! Mono and stereo are averaged, and what has no known layout. In surround sound somebody speaks from the centre and bangs come
 //! from the low-frequency channel: the weights are those of ITU-R BS.775 for a mix to mono, without
 //! the latter. Who takes the samples divides by the sum.
 
@@ -51,6 +51,25 @@ pub(crate) fn of_vorbis_order(channels: usize, weights: &mut Vec<f32>) {
     weights.extend_from_slice(order);
 }
 
+/// For WAV: `mask` has a bit for each channel, in the order of the channels (`dwChannelMask`); 0 where
+/// the layout is not told.
+pub(crate) fn of_wave_mask(channels: usize, mask: u32, weights: &mut Vec<f32>) {
+    equal(channels, weights);
+    if channels < 3 || (mask.count_ones() as usize) < channels {
+        return;
+    }
+    let positions = (0..u32::BITS).filter(|bit| mask >> bit & 1 == 1);
+    weights.clear();
+    weights.extend(positions.take(channels).map(|bit| match bit {
+        // Front left and right, and those between them and the centre.
+        0 | 1 | 6 | 7 => FRONT,
+        2 => CENTRE,
+        // The low-frequency channel.
+        3 => 0.0,
+        _ => SURROUND,
+    }));
+}
+
 fn of_position(position: Position) -> f32 {
     if (Position::LFE1 | Position::LFE2).contains(position) {
         0.0
@@ -80,6 +99,21 @@ mod tests {
         assert_eq!(weights, [FRONT, FRONT, 1.0, 0.0, 0.5, 0.5]);
         of_vorbis_order(6, &mut weights);
         assert_eq!(weights, [FRONT, 1.0, FRONT, 0.5, 0.5, 0.0]);
+    }
+
+    #[test]
+    fn a_waves_mask_names_its_channels_in_order() {
+        let weights = |channels, mask| {
+            let mut weights = Vec::new();
+            of_wave_mask(channels, mask, &mut weights);
+            weights
+        };
+        assert_eq!(weights(6, 0x3F), [FRONT, FRONT, 1.0, 0.0, 0.5, 0.5]);
+        assert_eq!(weights(6, 0x60F), [FRONT, FRONT, 1.0, 0.0, 0.5, 0.5]);
+        assert_eq!(weights(3, 0x7), [FRONT, FRONT, 1.0]);
+        for (channels, mask) in [(6, 0), (6, 0x7), (2, 0x3), (1, 0x4)] {
+            assert_eq!(weights(channels, mask), vec![1.0; channels], "{mask:x}");
+        }
     }
 
     #[test]

@@ -9,12 +9,13 @@
 //! # Limits
 //! No AC-3, AMR or WMA: it says so by name. HE-AAC that is not announced as such comes out without
 //! its upper octave. Encoder delay is removed from MP3, Ogg Vorbis and Opus; AAC keeps its 20 to 50
-//! ms, and Opus in WebM and MP4 the padding of its last packet, at most 20 ms. Hostile data may make it
-//! panic or run out of memory: that ends the instance, and costs the one request.
+//! ms. Hostile data may make it panic or run out of memory: that ends the instance, and costs the one
+//! request.
 //!
 //! # Layout
 //! - `sniff`: what kind of data this is. `input`: its bytes.
-//! - `wav`: PCM. `container`: everything else, by symphonia. `mp4`: files that were cut off.
+//! - `wav`: PCM. `container`: everything else, by symphonia. `mp4`: files that were cut off. `mkv`: the
+//!   padding of their last packet.
 //! - `codec`, `opus`: packets become samples. `downmix`: weights of channels.
 //! - `out`: samples on their way out.
 
@@ -25,6 +26,7 @@ mod container;
 mod downmix;
 mod error;
 mod input;
+mod mkv;
 mod mp4;
 #[cfg(feature = "native")]
 pub mod native;

@@ -3,14 +3,16 @@
 //! Symphonia may panic on hostile data, and nothing here catches that.
 
 use std::fs::File;
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 use auricle_audio::{AudioError, ClipBuilder, DecodeLimits};
 use auricle_speech::Clip;
 use symphonia::core::io::MediaSource;
 
-use crate::{DecodeError, Hint, Refusal, Sink, decode};
+use crate::input::Input;
+use crate::out::Out;
+use crate::{DecodeError, Hint, Refusal, Sink, decode, wav};
 
 /// Why there is no clip.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +74,24 @@ pub fn decode_source(
     }
     outcome?;
     Ok(sink.builder.finish()?)
+}
+
+/// Decodes `bytes` behind a WAV's name alone; whether its samples are PCM, which is read here. ADPCM
+/// and MPEG audio in WAV are left to others. What [`decode`] does of a WAV, for fuzzing.
+///
+/// # Errors
+/// See [`DecodeError`].
+pub fn decode_wav(bytes: Vec<u8>, sink: &mut dyn Sink) -> Result<bool, DecodeError> {
+    let mut input = Input::new(Box::new(Cursor::new(bytes)));
+    let header = wav::read_header(&mut input)?;
+    let wav::Body::Pcm(layout) = header.body else {
+        return Ok(false);
+    };
+    let mut out = Out::new(sink);
+    let mut data = input.take(header.data_bytes.unwrap_or(u64::MAX));
+    wav::decode_pcm(&mut data, layout, &mut out)?;
+    out.flush()?;
+    Ok(true)
 }
 
 struct ClipSink {

@@ -14,7 +14,7 @@ use crate::downmix;
 use crate::error::DecodeError;
 
 /// Opus decodes to this rate, whatever was encoded.
-const RATE_HZ: u32 = 48_000;
+pub(crate) const RATE_HZ: u32 = 48_000;
 
 /// Most samples of a channel in a packet: 120 ms.
 const MAX_PACKET_SAMPLES: usize = 5_760;
@@ -85,12 +85,18 @@ pub(crate) struct OpusDecoder {
     channels: usize,
     /// Samples of each channel that are still before the start.
     skip_samples: usize,
+    /// Whether a packet's duration says how many of its samples are heard, as in MP4.
+    by_duration: bool,
     weights: Vec<f32>,
     pcm: Vec<i16>,
 }
 
 impl OpusDecoder {
-    pub(crate) fn new(params: &AudioCodecParameters) -> Result<Self, DecodeError> {
+    /// A decoder for packets whose durations are counted in samples, where `by_duration`.
+    pub(crate) fn new(
+        params: &AudioCodecParameters,
+        by_duration: bool,
+    ) -> Result<Self, DecodeError> {
         let unsupported = || DecodeError::unsupported("Opus of this channel layout");
         let bytes = params.extra_data.as_deref().unwrap_or_default();
         let head = Head::parse(bytes).ok_or_else(unsupported)?;
@@ -111,6 +117,7 @@ impl OpusDecoder {
             decoder,
             channels: head.channels,
             skip_samples: head.pre_skip,
+            by_duration,
             weights,
             pcm: vec![0; MAX_PACKET_SAMPLES * head.channels],
         })
@@ -138,7 +145,11 @@ impl OpusDecoder {
         self.skip_samples -= first;
         // The time base of Opus tracks is its rate.
         let behind = usize::try_from(packet.trim_end.get()).unwrap_or(made);
-        let end = made.saturating_sub(behind).max(first);
+        let mut end = made.saturating_sub(behind);
+        if self.by_duration {
+            end = end.min(usize::try_from(packet.dur.get()).unwrap_or(made));
+        }
+        let end = end.max(first);
         let kept = self.pcm.get(first * self.channels..end * self.channels);
         out.samples.clear();
         let level = |sample: &i16| f32::from(*sample) / 32_768.0;

@@ -29,6 +29,8 @@ pub(crate) struct Out<'a> {
     samples: Vec<f32>,
     weights: Vec<f32>,
     rate_hz: u32,
+    /// Whether the sink was asked for this layout and rate.
+    asked: bool,
     is_empty: bool,
 }
 
@@ -39,6 +41,7 @@ impl<'a> Out<'a> {
             samples: Vec::with_capacity(2 * PIECE_SAMPLES),
             weights: Vec::new(),
             rate_hz: 0,
+            asked: false,
             is_empty: true,
         }
     }
@@ -55,8 +58,9 @@ impl<'a> Out<'a> {
         weights: &[f32],
         rate_hz: u32,
     ) -> Result<(), Refusal> {
-        if self.rate_hz != rate_hz || self.weights != weights {
+        if !self.asked || self.rate_hz != rate_hz || self.weights != weights {
             self.sink.push(&[], weights, rate_hz)?;
+            self.asked = true;
             self.flush()?;
             self.weights = weights.to_vec();
             self.rate_hz = rate_hz;

@@ -10,6 +10,7 @@ pub(crate) mod samples;
 use std::io::{Cursor, Read};
 
 use self::samples::Encoding;
+use crate::downmix;
 use crate::error::DecodeError;
 use crate::input::{Input, read_full};
 use crate::out::Out;
@@ -48,6 +49,8 @@ pub(crate) struct Layout {
     pub(crate) encoding: Encoding,
     pub(crate) channels: u16,
     pub(crate) rate_hz: u32,
+    /// Which channel is where (`dwChannelMask`); 0 where the file does not tell.
+    pub(crate) mask: u32,
 }
 
 /// A WAV's header, read up to the first byte of its samples.
@@ -104,8 +107,10 @@ pub(crate) fn decode_pcm(
         encoding,
         channels,
         rate_hz,
+        mask,
     } = layout;
-    let weights = vec![1.0; usize::from(channels)];
+    let mut weights = Vec::new();
+    downmix::of_wave_mask(usize::from(channels), mask, &mut weights);
     // Refuses a layout that nobody takes, before a block is allocated for it.
     out.push(&[], &weights, rate_hz)?;
     let frame_bytes = (encoding.bytes() * usize::from(channels)).max(1);
@@ -165,7 +170,9 @@ fn read_format(input: &mut Input, size: u32) -> Result<Body, DecodeError> {
     let block_bytes = u16_at(12).ok_or_else(short)?;
     // The last field is missing in files with the oldest header.
     let bits = u16_at(14).unwrap_or(8);
+    let mut mask = 0;
     if tag == TAG_EXTENSIBLE && kept >= 40 {
+        mask = u32::from(u16_at(20).unwrap_or(0)) | u32::from(u16_at(22).unwrap_or(0)) << 16;
         let guid_tail = chunk.get(26..40).unwrap_or_default();
         tag = u16_at(24).filter(|_| guid_tail == GUID_TAIL).unwrap_or(tag);
     } else if tag == TAG_EXTENSIBLE {
@@ -178,6 +185,7 @@ fn read_format(input: &mut Input, size: u32) -> Result<Body, DecodeError> {
                     encoding,
                     channels,
                     rate_hz,
+                    mask,
                 })
             })
             .ok_or_else(|| DecodeError::unsupported(format!("WAV with {bits}-bit samples")))

@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 
 use std::time::Duration;
 
-use auricle_guest::speech::{DropReason, DroppedSegment, Model, Segment, Task};
-use auricle_guest::transcriber::{Collected, Summary};
+use auricle_guest::speech::{Model, Task};
+use auricle_speech::{DropReason, DroppedSegment, Language, Segment, Transcript};
 use serde_json::{Map, Value, json};
 
 use crate::form::{MAX_KNOWN, MAX_NAME_BYTES};
@@ -238,20 +238,20 @@ fn what_is_rarely_answered_has_the_documented_fields() {
         no_speech_prob: 0.4,
         words: Vec::new(),
         speaker: None,
+        channel: None,
     };
     let dropped = DroppedSegment {
         segment,
         reason: DropReason::NoVoice,
         score: 0.03,
     };
-    let all = Collected {
+    let all = Transcript {
+        language: Language::ENGLISH,
         segments: Vec::new(),
         dropped: vec![dropped],
-        summary: Summary {
-            language: "en".to_owned(),
-            speakers: Vec::new(),
-            duration: 1.0,
-        },
+        speakers: Vec::new(),
+        channels: Vec::new(),
+        duration_secs: 1.0,
     };
     let body = TranscriptBody::new(&all, Duration::ZERO, Shown::default());
     let live = LiveBody {

@@ -75,7 +75,7 @@ impl Failure {
     }
 
     /// The HTTP status.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "native"))]
     pub fn status(&self) -> u16 {
         self.status
     }
@@ -179,6 +179,11 @@ impl From<DecodeError> for Failure {
             )
             .retry_after(OVER_BUDGET_RETRY_SECS)
             .coded(RATE_LIMIT_EXCEEDED),
+            DecodeError::Overloaded(secs) => {
+                Self::new(503, format!("the server is busy: try again in {secs} s"))
+                    .retry_after(secs)
+            }
+            DecodeError::DeadlineExceeded => Self::new(504, "decoding took longer than it may"),
             DecodeError::Other(text) => Self::internal(text),
         }
     }
@@ -249,6 +254,8 @@ mod tests {
             (DecodeError::TooLong(60).into(), 413),
             (DecodeError::Source(SourceFailure::TooLarge).into(), 413),
             (DecodeError::OverBudget.into(), 429),
+            (DecodeError::Overloaded(1).into(), 503),
+            (DecodeError::DeadlineExceeded.into(), 504),
             (SpeechError::UnknownModel("x".to_owned()).into(), 400),
             (SpeechError::Unavailable("x".to_owned()).into(), 400),
             (SpeechError::OverLimit(3).into(), 429),

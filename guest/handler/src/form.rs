@@ -1,7 +1,7 @@
 //! The form of an upload: one file, decoded as it arrives, and options before or after it.
 
-use auricle_guest::audio::{Clip, Hint, decode};
-use auricle_guest::http::{FormError, Part, Request};
+use auricle_guest::audio::{Clip, Hint, decode, decode_channels};
+use auricle_guest::http::{FormError, InputStream, Part, Request};
 use auricle_guest::speakers::KnownSpeaker;
 
 use crate::failure::Failure;
@@ -9,8 +9,8 @@ use crate::options::Asked;
 
 /// What a client sent.
 pub struct Upload {
-    /// The decoded file.
-    pub clip: Clip,
+    /// The decoded file: one clip, or one of each channel.
+    pub clips: Vec<Clip>,
     /// The options of query and form.
     pub asked: Asked,
     /// Speakers by name and by how they sound.
@@ -55,24 +55,39 @@ impl Known {
     }
 }
 
+/// What becomes of a file's channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// They are mixed, whatever is asked for.
+    Mixed,
+    /// As the field `multichannel` says.
+    AsAsked,
+}
+
+impl Channels {
+    fn apart(self, asked: &Asked) -> Result<bool, Failure> {
+        Ok(asked.multichannel()? && self == Self::AsAsked)
+    }
+}
+
 /// Reads the whole form.
 ///
 /// Options that are known to be wrong before the file comes are refused before it is decoded.
-pub fn read(request: &Request) -> Result<Upload, Failure> {
+pub fn read(request: &Request, channels: Channels) -> Result<Upload, Failure> {
     let mut asked = Asked::in_query(request.query());
-    let (mut clip, mut known) = (None, Known::default());
+    let (mut file, mut known) = (None, Known::default());
     let form = request.form()?;
     while let Some(part) = form.next_part()? {
         match part.name() {
             Some(name) if name == "file" => {
-                if clip.is_some() {
+                if file.is_some() {
                     return Err(Failure::new(
                         400,
                         "there are two files: send one per request",
                     ));
                 }
                 asked.resolve()?;
-                clip = Some(decode_part(&part)?);
+                file = Some(File::decode(&part, channels.apart(&asked)?)?);
             }
             Some(name) if name.trim_end_matches("[]") == "known_speaker_names" => {
                 known.room()?;
@@ -88,9 +103,9 @@ pub fn read(request: &Request) -> Result<Upload, Failure> {
             _ => {}
         }
     }
-    match clip {
-        Some(clip) => Ok(Upload {
-            clip,
+    match file {
+        Some(file) => Ok(Upload {
+            clips: file.clips(channels.apart(&asked)?)?,
             asked,
             known: known.pair()?,
         }),
@@ -98,6 +113,34 @@ pub fn read(request: &Request) -> Result<Upload, Failure> {
             400,
             "there is no file: add the audio as form field 'file'",
         )),
+    }
+}
+
+/// A file that was decoded when it came, as the fields before it asked.
+pub struct File {
+    clips: Vec<Clip>,
+    apart: bool,
+}
+
+impl File {
+    /// Decodes a part, its channels apart or mixed.
+    pub fn decode(part: &Part, apart: bool) -> Result<Self, Failure> {
+        let (content, hint) = content(part)?;
+        let clips = match apart {
+            true => decode_channels(content, &hint)?,
+            false => vec![decode(content, &hint)?],
+        };
+        Ok(Self { clips, apart })
+    }
+
+    /// Its clips, unless the fields behind it ask for something else.
+    pub fn clips(self, apart: bool) -> Result<Vec<Clip>, Failure> {
+        if self.apart == apart {
+            return Ok(self.clips);
+        }
+        let text = "'multichannel' comes after the file, which is decoded as it arrives: send it before \
+                    'file'";
+        Err(Failure::new(400, text).about("multichannel"))
     }
 }
 
@@ -114,6 +157,12 @@ pub fn text(part: &Part, name: &str, max_bytes: u32, status: u16) -> Result<Stri
 
 /// The audio of a part.
 pub fn decode_part(part: &Part) -> Result<Clip, Failure> {
+    let (content, hint) = content(part)?;
+    Ok(decode(content, &hint)?)
+}
+
+/// The bytes of a part that may be audio.
+fn content(part: &Part) -> Result<(InputStream, Hint), Failure> {
     let content_type = part.content_type();
     if !may_be_audio(content_type.as_deref()) {
         return Err(Failure::new(400, "File must be an audio file"));
@@ -127,7 +176,7 @@ pub fn decode_part(part: &Part) -> Result<Clip, Failure> {
         file_name: part.file_name(),
         content_type,
     };
-    Ok(decode(content, &hint)?)
+    Ok((content, hint))
 }
 
 /// Whether a part of this media type may hold audio. Clients that do not know the type send none, or

@@ -19,12 +19,15 @@
 //! - `live-max-pending`: pieces of one connection that may wait for recognition before the handler
 //!   stops to read from it, 1 to 64, default 8.
 
+mod channels;
 mod detect;
 #[cfg(test)]
 mod documented;
 mod failure;
 mod form;
 mod live;
+#[cfg(feature = "native")]
+pub mod native;
 mod openai;
 mod options;
 mod render;

@@ -106,6 +106,10 @@ impl<'a> Session<'a> {
             let text = "speakers are not told apart in live audio: leave 'diarize' out";
             return Err(Failure::new(400, text));
         }
+        if asked.multichannel()? {
+            let text = "live audio has one channel: leave 'multichannel' out";
+            return Err(Failure::new(400, text));
+        }
         let chunk_secs: u64 = setting("live-chunk-secs", 5, 30)?;
         Ok(Self {
             socket,

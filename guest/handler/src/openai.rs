@@ -4,6 +4,7 @@
 
 pub mod asked;
 pub mod chunking;
+pub mod events;
 pub mod form;
 mod models;
 pub mod references;
@@ -12,10 +13,11 @@ mod stream;
 
 use auricle_guest::http::{Method, Query, Request, Response};
 use auricle_guest::speech::Task;
-use auricle_guest::transcriber;
 
+use crate::channels::Channels;
 use crate::failure::Failure;
 use crate::openai::form::Sent;
+use crate::openai::reply::Labels;
 use crate::openai::stream::Sse;
 
 /// What the answer to a request is.
@@ -85,26 +87,26 @@ fn route(path: &str, method: &Method) -> Result<Route, Failure> {
 
 fn transcribe(sent: Sent) -> Result<Answer, Failure> {
     let Sent {
-        clip,
+        clips,
         asked,
         model,
-        known,
+        mut known,
     } = sent;
-    let mut options = asked.options(&model)?;
-    let names = known.iter().map(|speaker| speaker.name.clone()).collect();
-    if let Some(speakers) = &mut options.diarize {
-        speakers.known = known;
-    }
-    let transcription = transcriber::start(&clip, options)?;
-    let secs = clip.length() as f64 / f64::from(auricle_guest::audio::SAMPLE_RATE);
-    // The host counts a clip against the tenant for as long as there is a handle.
-    drop(clip);
+    let names: Vec<_> = known.iter().map(|speaker| speaker.name.clone()).collect();
+    let channels = Channels::start(clips, asked.multichannel, || {
+        let mut options = asked.options(&model)?;
+        if let Some(speakers) = &mut options.diarize {
+            // Speakers are told of one clip alone.
+            speakers.known = std::mem::take(&mut known);
+        }
+        Ok(options)
+    })?;
     if asked.streams {
-        let sse = Sse::begin(transcription, asked, names, secs)?;
+        let sse = Sse::begin(channels, asked, names)?;
         return Ok(Answer::Events(Box::new(sse)));
     }
-    let all = transcriber::collect_all(&transcription)?;
-    Ok(Answer::Whole(reply::whole(all, &asked, names)))
+    let transcript = channels.collect(Labels::lettered(names))?;
+    Ok(Answer::Whole(reply::whole(&transcript, &asked)))
 }
 
 #[cfg(test)]

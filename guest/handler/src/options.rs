@@ -5,7 +5,7 @@
 
 use auricle_guest::http::Query;
 use auricle_guest::speakers::SpeakerOptions;
-use auricle_guest::speech::{Task, knows_language};
+use auricle_guest::speech::Task;
 use auricle_guest::transcriber::Options;
 
 use crate::failure::Failure;
@@ -17,7 +17,7 @@ pub struct Asked {
 }
 
 /// The fields that are read, beside the file and known speakers.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 13] = [
     "language",
     "task",
     "word_timestamps",
@@ -30,6 +30,7 @@ pub const NAMES: [&str; 12] = [
     "num_speakers",
     "min_speakers",
     "max_speakers",
+    "multichannel",
 ];
 
 impl Asked {
@@ -83,15 +84,23 @@ impl Asked {
         self.flag("subtitles")
     }
 
-    /// The options for the transcriber.
-    pub fn resolve(&self) -> Result<Options, Failure> {
-        self.resolve_with(knows_language)
+    /// Whether each channel is to be transcribed for itself.
+    pub fn multichannel(&self) -> Result<bool, Failure> {
+        self.flag("multichannel")
     }
 
-    fn resolve_with(&self, knows_language: impl Fn(&str) -> bool) -> Result<Options, Failure> {
+    /// Refuses to tell both speakers and channels: who sits on a channel is known.
+    pub fn channels_or_speakers() -> Failure {
+        let text = "'multichannel' tells who speaks by the channels: use it with one speaker a channel, \
+                    without 'diarize', 'diarized_json' and models that tell speakers apart";
+        Failure::new(400, text)
+    }
+
+    /// The options for the transcriber.
+    pub fn resolve(&self) -> Result<Options, Failure> {
         Ok(Options {
             model: self.model(),
-            language: self.language(knows_language)?,
+            language: self.language()?,
             languages: Vec::new(),
             task: self.task()?,
             prompt: self.get("prompt").map(str::to_owned),
@@ -114,7 +123,11 @@ impl Asked {
             max_speakers: self.speaker_number("max_speakers")?,
             known: Vec::new(),
         };
-        Ok(self.flag("diarize")?.then_some(speakers))
+        let diarize = self.flag("diarize")?;
+        if diarize && self.multichannel()? {
+            return Err(Self::channels_or_speakers().about("multichannel"));
+        }
+        Ok(diarize.then_some(speakers))
     }
 
     fn speaker_number(&self, name: &str) -> Result<Option<u32>, Failure> {
@@ -122,11 +135,11 @@ impl Asked {
         Ok((number > 0).then_some(number))
     }
 
-    fn language(&self, knows: impl Fn(&str) -> bool) -> Result<Option<String>, Failure> {
+    fn language(&self) -> Result<Option<String>, Failure> {
         match self.get("language").map(str::trim) {
             None => Ok(None),
             Some(auto) if auto.eq_ignore_ascii_case("auto") => Ok(None),
-            Some(language) if knows(language) => Ok(Some(language.to_owned())),
+            Some(language) if knows_language(language) => Ok(Some(language.to_owned())),
             Some(other) => Err(Failure::new(
                 400,
                 format!(
@@ -195,6 +208,12 @@ impl Asked {
     }
 }
 
+/// Whether `code` names a language of Whisper's, by code or English name, in any case: what the host
+/// answers as well.
+pub fn knows_language(code: &str) -> bool {
+    code.parse::<auricle_speech::Language>().is_ok()
+}
+
 /// A value as an error repeats it: not longer than a line.
 pub fn shortened(value: &str) -> String {
     const MAX_CHARS: usize = 60;
@@ -210,7 +229,7 @@ mod tests {
     use super::*;
 
     fn resolve(query: &str) -> Result<Options, Failure> {
-        Asked::in_query(&Query::parse(query)).resolve_with(|l| l == "de")
+        Asked::in_query(&Query::parse(query)).resolve()
     }
 
     #[test]
@@ -266,7 +285,7 @@ mod tests {
     fn the_form_wins_over_the_query() {
         let mut asked = Asked::in_query(&Query::parse("task=translate"));
         asked.set("task", "transcribe".to_owned());
-        let options = asked.resolve_with(|_| true).unwrap();
+        let options = asked.resolve().unwrap();
         assert!(matches!(options.task, Task::Transcribe));
     }
 

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use auricle_formats::{SubtitleOptions, srt, vtt};
-use auricle_guest::speech::{DropReason, DroppedSegment, LanguageScore, Segment, Word};
-use auricle_guest::transcriber::{Collected, joined_text};
+use auricle_formats::{ChannelBody, SubtitleOptions, channels, srt, vtt};
+use auricle_guest::speech::LanguageScore;
+use auricle_speech::{DroppedSegment, Segment, Transcript, Word};
 use serde::Serialize;
-
-use crate::openai::reply::{Labels, transcript};
 
 /// How many languages are named.
 const TOP_LANGUAGES: usize = 5;
@@ -26,6 +24,9 @@ pub struct TranscriptBody<'a> {
     /// What was left out of the transcript; not there when nothing was.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     x_dropped: Vec<DroppedBody<'a>>,
+    /// Not there unless each was transcribed for itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    channels: Vec<ChannelBody>,
     /// Left out unless they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     subtitles: Option<SubtitlesBody>,
@@ -47,12 +48,11 @@ struct SubtitlesBody {
 }
 
 impl SubtitlesBody {
-    fn of(all: &Collected) -> Self {
-        let transcript = transcript(all.clone(), Labels::Kept);
+    fn of(transcript: &Transcript) -> Self {
         let usual = SubtitleOptions::default();
         Self {
-            srt: srt(&transcript, &usual),
-            vtt: vtt(&transcript, &usual),
+            srt: srt(transcript, &usual),
+            vtt: vtt(transcript, &usual),
         }
     }
 }
@@ -78,6 +78,9 @@ struct SegmentBody<'a> {
     text: &'a str,
     /// `null` unless speakers were asked for.
     speaker: Option<&'a str>,
+    /// Left out unless each was transcribed for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<u32>,
     /// Left out unless words were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     words: Option<Vec<WordBody<'a>>>,
@@ -96,24 +99,25 @@ struct WordBody<'a> {
 
 impl<'a> TranscriptBody<'a> {
     /// `took` is the time that the request has taken.
-    pub fn new(all: &'a Collected, took: Duration, shown: Shown) -> Self {
-        let (segments, summary) = (&all.segments, &all.summary);
+    pub fn new(all: &'a Transcript, took: Duration, shown: Shown) -> Self {
         let segment = |s: &'a Segment| SegmentBody {
             id: s.id,
             start: rounded(s.start),
             end: rounded(s.end),
             text: &s.text,
             speaker: s.speaker.as_deref(),
+            channel: s.channel,
             words: shown.words.then(|| s.words.iter().map(word).collect()),
         };
         Self {
-            text: joined_text(segments),
-            language: &summary.language,
+            text: all.text(),
+            language: all.language.code(),
             duration: rounded(took.as_secs_f64()),
-            audio_duration: rounded(summary.duration),
-            segments: segments.iter().map(segment).collect(),
-            speakers: &summary.speakers,
+            audio_duration: rounded(all.duration_secs),
+            segments: all.segments.iter().map(segment).collect(),
+            speakers: &all.speakers,
             x_dropped: all.dropped.iter().map(dropped).collect(),
+            channels: channels(all),
             subtitles: shown.subtitles.then(|| SubtitlesBody::of(all)),
         }
     }
@@ -122,11 +126,7 @@ impl<'a> TranscriptBody<'a> {
 fn dropped(dropped: &DroppedSegment) -> DroppedBody<'_> {
     let segment = &dropped.segment;
     DroppedBody {
-        reason: match dropped.reason {
-            DropReason::Repetition => "repetition",
-            DropReason::NoSpeech => "no_speech",
-            DropReason::NoVoice => "no_voice",
-        },
+        reason: dropped.reason.as_str(),
         score: rounded(f64::from(dropped.score)),
         start: rounded(segment.start),
         end: rounded(segment.end),
@@ -199,7 +199,7 @@ fn rounded(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use auricle_guest::transcriber::Summary;
+    use auricle_speech::{DropReason, Language};
 
     use super::*;
 
@@ -223,18 +223,18 @@ mod tests {
                 speaker: None,
             }],
             speaker: None,
+            channel: None,
         }
     }
 
     fn json(words: bool, dropped: Vec<DroppedSegment>) -> String {
-        let all = Collected {
+        let all = Transcript {
+            language: Language::ENGLISH,
             segments: vec![segment()],
             dropped,
-            summary: Summary {
-                language: "en".to_owned(),
-                speakers: Vec::new(),
-                duration: 1.5,
-            },
+            speakers: Vec::new(),
+            channels: Vec::new(),
+            duration_secs: 1.5,
         };
         let took = Duration::from_millis(250);
         let shown = Shown {

@@ -4,29 +4,35 @@ use std::time::Duration;
 
 use auricle_guest::http::{Request, Response};
 use auricle_guest::monotonic_clock;
-use auricle_guest::transcriber;
 
+use crate::channels::Channels;
 use crate::failure::Failure;
-use crate::form;
+use crate::form::{self, Upload};
+use crate::openai::reply::Labels;
 use crate::render::{Shown, TranscriptBody};
 
 /// Answers with the transcript of the uploaded file.
 pub fn answer(request: &Request) -> Result<Response, Failure> {
     let began = monotonic_clock::now();
-    let upload = form::read(request)?;
-    let mut options = upload.asked.resolve()?;
-    if let Some(speakers) = &mut options.diarize {
-        speakers.known = upload.known;
-    }
+    let Upload {
+        clips,
+        asked,
+        mut known,
+    } = form::read(request, form::Channels::AsAsked)?;
     let shown = Shown {
-        words: upload.asked.words()?,
-        subtitles: upload.asked.subtitles()?,
+        words: asked.words()?,
+        subtitles: asked.subtitles()?,
     };
-    let transcription = transcriber::start(&upload.clip, options)?;
-    // The host counts a clip against the tenant for as long as there is a handle.
-    drop(upload.clip);
-    let all = transcriber::collect_all(&transcription)?;
+    let channels = Channels::start(clips, asked.multichannel()?, || {
+        let mut options = asked.resolve()?;
+        if let Some(speakers) = &mut options.diarize {
+            // Speakers are told of one clip alone.
+            speakers.known = std::mem::take(&mut known);
+        }
+        Ok(options)
+    })?;
+    let transcript = channels.collect(Labels::Kept)?;
     let took = Duration::from_nanos(monotonic_clock::now().saturating_sub(began));
-    let body = TranscriptBody::new(&all, took, shown);
+    let body = TranscriptBody::new(&transcript, took, shown);
     Ok(Response::json(200, &body))
 }

@@ -1,7 +1,9 @@
 //! Clips and what becomes a clip.
 
 pub use crate::bindings::auricle::audio::clips::{Clip, ClipError};
-pub use crate::bindings::auricle::audio::decoding::{DecodeError, SourceFailure, decode};
+pub use crate::bindings::auricle::audio::decoding::{
+    DecodeError, SourceFailure, decode, decode_channels,
+};
 pub use crate::bindings::auricle::audio::recording::{RecordError, Recorder};
 pub use crate::bindings::auricle::audio::types::{Hint, Span};
 

@@ -12,3 +12,4 @@ pub use crate::bindings::auricle::http::websocket::{
     Continuation, Message, Position, Socket, SocketError,
 };
 pub use crate::bindings::wasi::http::types::{IncomingRequest, Method, ResponseOutparam};
+pub use crate::bindings::wasi::io::streams::InputStream;

@@ -3,8 +3,10 @@
 //! A word's times are good to some 0.2 s, so a change that falls one word beside the end of a
 //! sentence is moved there. The text is cut, not put together from the words: languages without
 //! spaces stay as they were written. What the model says of a segment as a whole (probabilities,
-//! temperature) holds for each part; which tokens belong to which part is not known, so the parts
-//! have none.
+//! temperature) holds for each part. Which tokens belong to which part is known where they come with
+//! their probabilities, and so with their bytes; else the parts have none.
+
+mod tokens;
 
 use auricle_guest::speaker_assigner::{Segment, Word};
 
@@ -98,15 +100,17 @@ fn cuts(segment: &Segment, starts: &[usize]) -> Vec<usize> {
 
 fn parts(segment: &Segment, starts: &[usize], cuts: &[usize]) -> Vec<Segment> {
     let last = starts.len();
+    let mut tokens = tokens::split(segment, cuts).into_iter();
     let bounds = |list: &[usize], part: usize, end: usize| {
         let from = part.checked_sub(1).and_then(|p| list.get(p)).copied();
         (from.unwrap_or(0), list.get(part).copied().unwrap_or(end))
     };
-    let part = |number: usize| {
+    let mut part = |number: usize| {
         let (from, to) = bounds(starts, number, segment.words.len());
         let (text_from, text_to) = bounds(cuts, number, segment.text.len());
         let words = segment.words.get(from..to).unwrap_or_default().to_vec();
         let text = segment.text.get(text_from..text_to).unwrap_or_default();
+        let (tokens, logprobs) = tokens.next().unwrap_or_default();
         let start = words.first().map_or(segment.start, |word| word.start);
         let end = words.last().map_or(segment.end, |word| word.end);
         Segment {
@@ -117,8 +121,8 @@ fn parts(segment: &Segment, starts: &[usize], cuts: &[usize]) -> Vec<Segment> {
                 end
             },
             text: text.trim().to_owned(),
-            tokens: Vec::new(),
-            logprobs: Vec::new(),
+            tokens,
+            logprobs,
             speaker: words.first().and_then(|word| word.speaker.clone()),
             words,
             ..segment.clone()
@@ -130,6 +134,8 @@ fn parts(segment: &Segment, starts: &[usize], cuts: &[usize]) -> Vec<Segment> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::indexing_slicing, reason = "tests")]
+    use auricle_guest::speech::TokenLogprob;
+
     use super::*;
 
     /// A segment with a word every 0.3 s; a word's speaker stands before a colon.
@@ -206,6 +212,34 @@ mod tests {
         let right = expected(&[("A", "How are you?"), ("B", "I am fine.")]);
         assert_eq!(parts_of("A:How A:are B:you? B:I B:am B:fine.", " "), right);
         assert_eq!(parts_of("A:How A:are A:you? A:I B:am B:fine.", " "), right);
+    }
+
+    #[test]
+    fn each_part_has_its_own_tokens_where_their_bytes_are_known() {
+        let mut segment = said("A:How A:are A:you? B:Fine, B:thanks.", " ");
+        let pieces = [
+            " How", " are", " you", "?", " F", "ine", ",", " thanks", ".",
+        ];
+        segment.tokens = (1..).zip(&pieces).map(|(id, _)| id).collect();
+        let token = |piece: &&str| TokenLogprob {
+            token: piece.as_bytes().to_vec(),
+            logprob: -0.5,
+        };
+        segment.logprobs = pieces.iter().map(token).collect();
+        let parts = at_changes(segment);
+        let ids: Vec<_> = parts.iter().map(|part| part.tokens.clone()).collect();
+        assert_eq!(ids, [vec![1, 2, 3, 4], vec![5, 6, 7, 8, 9]]);
+        let said = |part: &Segment| {
+            part.logprobs
+                .iter()
+                .flat_map(|it| it.token.clone())
+                .collect()
+        };
+        let bytes: Vec<Vec<u8>> = parts.iter().map(said).collect();
+        assert_eq!(
+            bytes,
+            [b" How are you?".to_vec(), b" Fine, thanks.".to_vec()]
+        );
     }
 
     #[test]

@@ -31,6 +31,17 @@ pub enum AudioError {
     /// Weights of channels that are not in 0.0..=1.0, or are all 0.
     #[error("the audio's channels cannot be mixed; mix it down first")]
     BadWeights,
+    /// The number of channels changes in the middle, and they were to be kept apart.
+    #[error(
+        "the number of channels changes from {from} to {to} within the audio, so that they cannot be told \
+             apart; convert it, or leave 'multichannel' out"
+    )]
+    ChannelsChange {
+        /// Channels at first.
+        from: usize,
+        /// Channels then.
+        to: usize,
+    },
     /// The resampler refuses its own measures, a fault of this program.
     #[error("the audio cannot be resampled")]
     Resample {

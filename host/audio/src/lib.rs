@@ -1,11 +1,13 @@
 //! Samples of any rate and layout become 16 kHz mono clips.
 //!
-//! [`ClipBuilder`] takes what a decoder makes of a file, [`PcmRecorder`] what a live session sends.
+//! [`ClipBuilder`] takes what a decoder makes of a file, [`ChannelsBuilder`] the same with a clip for
+//! each channel, [`PcmRecorder`] what a live session sends.
 //! Both live as long as their clip grows. Memory is the clip itself (64 kB per second, twice that
 //! while it grows) and a megabyte besides. Decoding is not here: files are decoded in a sandbox, by
 //! the decoder component.
 
 mod builder;
+mod channels;
 mod error;
 mod recorder;
 mod resample;
@@ -14,13 +16,15 @@ pub mod wav;
 use std::time::Duration;
 
 pub use crate::builder::ClipBuilder;
+pub use crate::channels::ChannelsBuilder;
 pub use crate::error::AudioError;
 pub use crate::recorder::PcmRecorder;
 
 /// What a file may hold; anything over it is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeLimits {
-    /// Longest clip, counted in samples that were decoded. Default: 4 hours (0.9 GB of samples).
+    /// Longest clip, counted in samples that were decoded; all channels together where they are kept
+    /// apart. Default: 4 hours (0.9 GB of samples).
     pub max_duration: Duration,
     /// Most channels. Default: 8, a 7.1 recording.
     pub max_channels: u16,

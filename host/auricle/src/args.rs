@@ -115,6 +115,9 @@ pub struct ServeArgs {
     /// Serve other machines without keys.
     #[arg(long, env = "AURICLE_INSECURE")]
     pub insecure: bool,
+    /// Have ffmpeg, within limits, convert files that no decoder knows, such as AC-3, WMA or AVI.
+    #[arg(long, env = "AURICLE_FFMPEG")]
+    pub ffmpeg: bool,
     /// Collector that traces of requests are sent to (OTLP over HTTP), as http://127.0.0.1:4318.
     /// OTEL_EXPORTER_OTLP_ENDPOINT is accepted too. Default: none.
     #[arg(long, env = "AURICLE_OTLP_ENDPOINT", value_name = "URL")]
@@ -154,6 +157,12 @@ pub struct TranscribeArgs {
     /// Who may be speaking.
     #[command(flatten)]
     pub speakers: SpeakerArgs,
+    /// Transcribe each channel for itself: for calls with one party on each.
+    #[arg(long, conflicts_with = "diarize")]
+    pub multichannel: bool,
+    /// Have ffmpeg, within limits, convert files that no decoder knows, such as AC-3, WMA or AVI.
+    #[arg(long, env = "AURICLE_FFMPEG")]
+    pub ffmpeg: bool,
     /// Text that the model takes as if it had come before: names, spelling.
     #[arg(long)]
     pub prompt: Option<String>,
@@ -214,6 +223,9 @@ pub struct DiarizeArgs {
     /// Who may be speaking.
     #[command(flatten)]
     pub speakers: SpeakerArgs,
+    /// Have ffmpeg, within limits, convert files that no decoder knows, such as AC-3, WMA or AVI.
+    #[arg(long, env = "AURICLE_FFMPEG")]
+    pub ffmpeg: bool,
 }
 
 /// Who may be speaking.

@@ -83,7 +83,9 @@ impl Node {
         let graphs = graphs::parts(config, &store);
         let granted = nn::graphs(graphs.as_ref(), &registry, &scheduler);
         let engine = workshop.runtime().engine().clone();
-        let guests = Guests::new(engine).with_graphs(granted);
+        let guests = Guests::new(engine)
+            .with_graphs(granted)
+            .with_converter(config.file.audio.ffmpeg.converter()?);
         let pipeline = Pipeline::new(PipelineParts {
             guests: guests.clone(),
             deployments,

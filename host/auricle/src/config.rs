@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use auricle_audio::DecodeLimits;
+use auricle_capability::{Converter, ConverterConfig, ConverterError};
 use auricle_deployment::{DeploymentConfig, RoleLimits};
 use auricle_gateway::{AdminConfig, GatewayConfig};
 use auricle_models::StoreDirs;
@@ -78,13 +79,63 @@ impl Default for TelemetryConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AudioConfig {
-    /// Minutes of audio in one file. Default 240.
+    /// Minutes of audio in one file, of all its channels where they are transcribed apart. Default
+    /// 240.
     pub max_minutes: u64,
+    /// ffmpeg, for files that no decoder knows.
+    pub ffmpeg: FfmpegConfig,
+}
+
+/// ffmpeg, for files that no decoder knows.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FfmpegConfig {
+    /// Whether it is used at all. Default: no.
+    pub enabled: bool,
+    /// The program. Default: `ffmpeg`, found on the path.
+    pub program: PathBuf,
+    /// Seconds that one file may take. Default 900.
+    pub max_secs: u64,
+    /// Seconds of CPU time that one file may take. Default 600.
+    pub cpu_secs: u64,
+    /// Mebibytes of address space of one process. Default 1024.
+    pub memory_mb: u64,
+}
+
+impl Default for FfmpegConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            program: "ffmpeg".into(),
+            max_secs: 900,
+            cpu_secs: 600,
+            memory_mb: 1024,
+        }
+    }
+}
+
+impl FfmpegConfig {
+    /// What converts files, where it is enabled.
+    ///
+    /// # Errors
+    /// When a program is missing or does not run.
+    pub fn converter(&self) -> Result<Option<Converter>, ConverterError> {
+        let config = ConverterConfig {
+            program: self.program.clone(),
+            max_time: Duration::from_secs(self.max_secs),
+            max_cpu: Duration::from_secs(self.cpu_secs),
+            max_memory_bytes: self.memory_mb.saturating_mul(1 << 20),
+        };
+        self.enabled.then(|| Converter::new(&config)).transpose()
+    }
 }
 
 impl Default for AudioConfig {
     fn default() -> Self {
-        Self { max_minutes: 240 }
+        Self {
+            max_minutes: 240,
+            ffmpeg: FfmpegConfig::default(),
+        }
     }
 }
 
@@ -211,6 +262,7 @@ impl Config {
             self.file.server.admin.listen = args.admin_listen;
         }
         self.file.server.insecure |= args.insecure;
+        self.file.audio.ffmpeg.enabled |= args.ffmpeg;
         self.traces = self.trace_config(args.otlp_endpoint.clone());
         if args.model.is_some() {
             self.set_model(args.model.clone());

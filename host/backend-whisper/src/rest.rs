@@ -105,6 +105,7 @@ mod tests {
             no_speech_prob: 0.0,
             words: Vec::new(),
             speaker: None,
+            channel: None,
         }]
     }
 

@@ -382,6 +382,7 @@ impl WhisperSession {
             no_speech_prob: decoded.no_speech_prob,
             words: timed,
             speaker: None,
+            channel: None,
         }
     }
 

@@ -346,6 +346,7 @@ mod tests {
             no_speech_prob: 0.0,
             words: words(&tokens, 0.0, 9.0, true),
             speaker: None,
+            channel: None,
         }];
         finish(&mut segments, &[]);
         assert!(segments[0].words[0].start > 7.0, "{:?}", segments[0]);

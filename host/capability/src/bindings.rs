@@ -30,6 +30,7 @@ pub mod imports {
         world: "auricle:pipeline/handler-imports",
         imports: {
             "auricle:audio/decoding.decode": async | trappable,
+            "auricle:audio/decoding.decode-channels": async | trappable,
             "auricle:speech/recognition.detect-language": async | trappable,
             "auricle:speech/recognition.list-models": async | trappable,
             "auricle:speech/recognition.find-model": async | trappable,
@@ -53,8 +54,8 @@ pub mod imports {
             "auricle:audio/clips.clip": auricle_speech::Clip,
             "auricle:audio/recording.recorder": auricle_audio::PcmRecorder,
             "auricle:speech/voice-activity.detector": crate::voice_activity::Detector,
-            "auricle:http/multipart.form": crate::multipart::Form,
-            "auricle:http/multipart.part": crate::multipart::Part,
+            "auricle:http/multipart.form": auricle_multipart::Form,
+            "auricle:http/multipart.part": auricle_multipart::Part,
             "auricle:http/websocket.socket": crate::websocket::HostSocket,
             "auricle:pipeline/transcriber.transcription": crate::transcriber::Transcription,
         },

@@ -26,6 +26,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 
 use crate::bindings::live::exports::auricle::http::websocket_handler::Upgrade;
 use crate::convert::span_from_wit;
+use crate::decoding::converter::Converter;
 use crate::nn::NnGrant;
 use crate::nn::services::Graphs;
 use crate::roles::{ChunkerComponent, HandlerComponent};
@@ -69,6 +70,7 @@ pub struct UpgradeRequest {
 pub struct Guests {
     engine: Engine,
     graphs: Option<Arc<dyn Graphs>>,
+    converter: Option<Arc<Converter>>,
 }
 
 impl Guests {
@@ -78,7 +80,19 @@ impl Guests {
         Self {
             engine,
             graphs: None,
+            converter: None,
         }
+    }
+
+    /// Has files converted that no decoder knows.
+    #[must_use]
+    pub fn with_converter(mut self, converter: Option<Converter>) -> Self {
+        self.converter = converter.map(Arc::new);
+        self
+    }
+
+    pub(crate) fn converter(&self) -> Option<&Converter> {
+        self.converter.as_deref()
     }
 
     /// Lends these graphs to components whose deployments are granted some.
@@ -297,7 +311,7 @@ async fn run_http(
     outcome
 }
 
-/// What a failed body looks like to `wasi:http`; [`SourceFailure::from_error`] reads it back.
+/// What a failed body looks like to `wasi:http`; the source's streams read it back.
 fn wasi_error(failure: SourceFailure) -> wasmtime_wasi_http::Error {
     match failure {
         SourceFailure::TooLarge => wasmtime_wasi_http::Error::HttpRequestBodySize(None),

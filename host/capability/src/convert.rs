@@ -42,6 +42,7 @@ pub(crate) fn segment_from_wit(segment: wit::Segment) -> Segment {
         no_speech_prob: segment.no_speech_prob,
         words: segment.words.into_iter().map(word_from_wit).collect(),
         speaker: segment.speaker,
+        channel: None,
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! The handler holds a handle at either end and sees no byte. The file goes to the tenant's decoder
 //! component, which runs in a sandbox of its own (`run`); what it reads is in `file`, where its
-//! samples go in `samples`.
+//! samples go in `samples`. What no decoder knows `converter` may.
 
+pub mod converter;
 mod file;
 pub(crate) mod run;
 mod samples;
@@ -25,6 +26,7 @@ use crate::source::SourceFailure;
 use crate::state::GuestState;
 
 pub(crate) use file::HostFile;
+pub use run::Decoding;
 pub(crate) use samples::HostClip;
 
 /// What the sender says about a file. Only hints: the bytes decide.
@@ -34,6 +36,15 @@ pub struct MediaHint {
     pub file_name: Option<String>,
     /// Its media type.
     pub content_type: Option<String>,
+}
+
+/// What becomes of a file's channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// They are mixed into one clip.
+    Mixed,
+    /// Each is a clip of its own.
+    Apart,
 }
 
 /// The bytes of a file, wherever they come from.
@@ -76,6 +87,15 @@ pub enum MediaError {
     /// The bytes did not arrive.
     #[error(transparent)]
     Source(#[from] SourceFailure),
+    /// All that may decode are busy.
+    #[error("the server is busy: try again in {retry_after_secs} s")]
+    Overloaded {
+        /// When to try again.
+        retry_after_secs: u32,
+    },
+    /// The request took longer than it may.
+    #[error("decoding took longer than the request may")]
+    DeadlineExceeded,
     /// The host failed; the log says how.
     #[error("the audio could not be decoded on this server for now; try again later")]
     Internal,
@@ -87,6 +107,26 @@ impl Host for GuestState {
         source: Resource<DynInputStream>,
         hint: Hint,
     ) -> wasmtime::Result<Result<Resource<Clip>, DecodeError>> {
+        let clips = self.decode_as(source, hint, Channels::Mixed).await?;
+        Ok(clips.and_then(|clips| clips.into_iter().next().ok_or(DecodeError::Other(None))))
+    }
+
+    async fn decode_channels(
+        &mut self,
+        source: Resource<DynInputStream>,
+        hint: Hint,
+    ) -> wasmtime::Result<Result<Vec<Resource<Clip>>, DecodeError>> {
+        self.decode_as(source, hint, Channels::Apart).await
+    }
+}
+
+impl GuestState {
+    async fn decode_as(
+        &mut self,
+        source: Resource<DynInputStream>,
+        hint: Hint,
+        channels: Channels,
+    ) -> wasmtime::Result<Result<Vec<Resource<Clip>>, DecodeError>> {
         let stream = self.table.delete(source)?;
         let hint = MediaHint {
             file_name: hint.file_name,
@@ -95,12 +135,17 @@ impl Host for GuestState {
         let own = playing_time(self.held.own_left_bytes());
         let left = playing_time(self.held.left_bytes());
         let media = Media(MediaSource::Stream(stream));
-        let decoding = self.services()?.decode(&self.scope, media, hint, left);
+        let services = self.services()?;
+        let decoding = services.decode(&self.scope, media, hint, channels, left);
         match decoding.await {
-            Ok(clip) if self.held.check(clip_bytes(clip.len_samples())).is_err() => {
-                Ok(Err(DecodeError::OverBudget))
+            Ok(clips) => {
+                let samples = clips.iter().map(Clip::len_samples).sum();
+                if self.held.check(clip_bytes(samples)).is_err() {
+                    return Ok(Err(DecodeError::OverBudget));
+                }
+                let handles = clips.into_iter().map(|clip| self.push_clip(clip));
+                Ok(Ok(handles.collect::<wasmtime::Result<_>>()?))
             }
-            Ok(clip) => Ok(Ok(self.push_clip(clip)?)),
             // What the tenant's other requests hold is for waiting, not for a shorter file.
             Err(MediaError::TooLong { max_secs }) if left < own && max_secs >= left.as_secs() => {
                 Ok(Err(DecodeError::OverBudget))
@@ -138,6 +183,8 @@ impl From<MediaError> for DecodeError {
                 "its base64 is broken: encode the whole file, and nothing else".to_owned(),
             ),
             MediaError::Source(failure) => Self::Source(failure.into()),
+            MediaError::Overloaded { retry_after_secs } => Self::Overloaded(retry_after_secs),
+            MediaError::DeadlineExceeded => Self::DeadlineExceeded,
             MediaError::Internal => Self::Other(None),
         }
     }

@@ -37,7 +37,8 @@ mod voice_activity;
 pub mod websocket;
 
 pub use call::{Assigner, Guests, RequestBody, ResponseBody, UpgradeRequest};
-pub use decoding::{Media, MediaError, MediaHint};
+pub use decoding::converter::{Converter, ConverterConfig, ConverterError};
+pub use decoding::{Channels, Decoding, Media, MediaError, MediaHint};
 pub use nn::services::{GraphError, GraphNames, Graphs, LoadedGraph};
 pub use roles::{
     AssignerComponent, ChunkerComponent, ComponentFile, DecoderComponent, HandlerComponent, Roles,

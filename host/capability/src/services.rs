@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
-use crate::decoding::{Media, MediaError, MediaHint};
+use crate::decoding::{Channels, Media, MediaError, MediaHint};
 
 /// Whose request a guest works on, and until when.
 #[derive(Clone, Debug)]
@@ -99,15 +99,16 @@ pub trait Services: Voices {
     /// The model of this name or other name, when it is installed.
     fn model(&self, name: String) -> BoxFuture<'static, Option<ServedModel>>;
 
-    /// Decodes a file with the tenant's decoder; the clip is no longer than `max_duration`.
-    /// Dropping the future cancels the work.
+    /// Decodes a file with the tenant's decoder into one clip, or one of each channel; all together
+    /// are no longer than `max_duration`. Dropping the future cancels the work.
     fn decode(
         &self,
         scope: &RequestScope,
         media: Media,
         hint: MediaHint,
+        channels: Channels,
         max_duration: Duration,
-    ) -> BoxFuture<'static, Result<Clip, MediaError>>;
+    ) -> BoxFuture<'static, Result<Vec<Clip>, MediaError>>;
 
     /// The bounds on audio that is decoded.
     fn decode_limits(&self) -> auricle_audio::DecodeLimits;

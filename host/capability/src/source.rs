@@ -2,6 +2,8 @@
 
 pub(crate) mod base64;
 
+use auricle_multipart::Chunks;
+pub use auricle_multipart::SourceFailure;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use wasmtime_wasi::p2::{InputStream, Pollable, StreamError};
@@ -9,37 +11,15 @@ use wasmtime_wasi::p2::{InputStream, Pollable, StreamError};
 /// Bytes taken from a stream at once.
 const READ_BYTES: usize = 64 << 10;
 
-/// Chunks that wait between the sender and whoever consumes them.
-const QUEUED_CHUNKS: usize = 4;
-
-/// Why bytes did not arrive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SourceFailure {
-    /// The body, or a part of it, went over a limit.
-    #[error("the body is too large")]
-    TooLarge,
-    /// The sender stopped sending.
-    #[error("the sender stopped sending")]
-    TimedOut,
-    /// The sender went away, or the body was malformed.
-    #[error("the sender went away")]
-    Disconnected,
-    /// What was sent as base64 is none.
-    #[error("the text is not base64")]
-    NotBase64,
-}
-
-impl SourceFailure {
-    /// What a failed stream operation means.
-    pub(crate) fn from_error(error: &wasmtime::Error) -> Self {
-        if let Some(failure) = error.downcast_ref::<Self>() {
-            return *failure;
-        }
-        match error.downcast_ref::<wasmtime_wasi_http::Error>() {
-            Some(wasmtime_wasi_http::Error::HttpRequestBodySize(_)) => Self::TooLarge,
-            Some(wasmtime_wasi_http::Error::ConnectionReadTimeout) => Self::TimedOut,
-            _ => Self::Disconnected,
-        }
+/// What a failed stream operation means.
+fn failure_of(error: &wasmtime::Error) -> SourceFailure {
+    if let Some(failure) = error.downcast_ref::<SourceFailure>() {
+        return *failure;
+    }
+    match error.downcast_ref::<wasmtime_wasi_http::Error>() {
+        Some(wasmtime_wasi_http::Error::HttpRequestBodySize(_)) => SourceFailure::TooLarge,
+        Some(wasmtime_wasi_http::Error::ConnectionReadTimeout) => SourceFailure::TimedOut,
+        _ => SourceFailure::Disconnected,
     }
 }
 
@@ -53,7 +33,7 @@ pub(crate) async fn read_chunk(
             Ok(bytes) => return Ok(Some(bytes)),
             Err(StreamError::Closed) => return Ok(None),
             Err(StreamError::LastOperationFailed(error) | StreamError::Trap(error)) => {
-                return Err(SourceFailure::from_error(&error));
+                return Err(failure_of(&error));
             }
         }
     }
@@ -61,25 +41,21 @@ pub(crate) async fn read_chunk(
 
 /// A stream that another task feeds; what a guest sees of a form's part.
 pub(crate) struct ChannelStream {
-    receiver: mpsc::Receiver<Result<Bytes, SourceFailure>>,
+    receiver: Chunks,
     chunk: Bytes,
     failure: Option<SourceFailure>,
     ended: bool,
 }
 
 impl ChannelStream {
-    /// A bounded channel and the stream that reads from it.
-    pub(crate) fn channel() -> (mpsc::Sender<Result<Bytes, SourceFailure>>, Self) {
-        let (sender, receiver) = mpsc::channel(QUEUED_CHUNKS);
-        (
-            sender,
-            Self {
-                receiver,
-                chunk: Bytes::new(),
-                failure: None,
-                ended: false,
-            },
-        )
+    /// What comes through `receiver`.
+    pub(crate) fn new(receiver: Chunks) -> Self {
+        Self {
+            receiver,
+            chunk: Bytes::new(),
+            failure: None,
+            ended: false,
+        }
     }
 
     fn take(&mut self, received: Option<Result<Bytes, SourceFailure>>) {

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use auricle_audio::DecodeLimits;
 use auricle_capability::{
-    AssignerComponent, ChunkerComponent, DecoderComponent, Events, Guests, HandlerComponent,
-    Listening, Media, MediaError, MediaHint, RequestScope, ServedModel, Services, SpeechError,
-    Voices,
+    AssignerComponent, Channels, ChunkerComponent, DecoderComponent, Decoding, Events, Guests,
+    HandlerComponent, Listening, Media, MediaError, MediaHint, RequestScope, ServedModel, Services,
+    SpeechError, Voices,
 };
 use auricle_runtime::Revision;
 use auricle_speech::{
@@ -47,10 +47,16 @@ pub(crate) async fn decoder(
     scope: RequestScope,
 ) -> Result<(), String> {
     let media = Media::reader(Cursor::new(wav()));
-    let (tally, limits) = (Arc::clone(&revision.tally), DecodeLimits::default());
+    let tally = Arc::clone(&revision.tally);
+    let decoding = Decoding {
+        decoder: revision,
+        hint: MediaHint::default(),
+        limits: DecodeLimits::default(),
+        channels: Channels::Mixed,
+    };
     // That it cannot decode this file is an answer; the tally tells that from a failure.
-    let answer = guests.decode(revision, &scope, media, MediaHint::default(), limits);
-    match (answer.await, tally.counts().failed) {
+    let answer = guests.decode(&scope, media, decoding).await;
+    match (answer, tally.counts().failed) {
         (_, 0) => Ok(()),
         (Err(error), _) => Err(error.to_string()),
         (Ok(_), _) => Err("the component ended with a failure".to_owned()),
@@ -93,6 +99,7 @@ pub(crate) async fn assigner(
         no_speech_prob: 0.0,
         words: Vec::new(),
         speaker: None,
+        channel: None,
     };
     let turn = Turn {
         start: 0.0,
@@ -202,8 +209,9 @@ impl Services for Nothing {
         _scope: &RequestScope,
         _media: Media,
         _hint: MediaHint,
+        _channels: Channels,
         _max_duration: Duration,
-    ) -> BoxFuture<'static, Result<Clip, MediaError>> {
+    ) -> BoxFuture<'static, Result<Vec<Clip>, MediaError>> {
         async { Err(MediaError::Internal) }.boxed()
     }
 

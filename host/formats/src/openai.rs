@@ -4,6 +4,7 @@
 use auricle_speech::{DroppedSegment, Language, Segment, Task, Transcript};
 use serde::Serialize;
 
+use crate::channels::{ChannelBody, channels};
 use crate::logprobs::{LogprobBody, all_logprobs};
 use crate::usage::{Billing, Usage};
 
@@ -38,6 +39,7 @@ pub fn json(transcript: &Transcript, parts: Plain) -> String {
             .languages
             .then(|| languages(transcript.language, !transcript.segments.is_empty())),
         logprobs: parts.logprobs.then(|| all_logprobs(&transcript.segments)),
+        channels: channels(transcript),
         usage: Usage::of(transcript, parts.billing),
     })
 }
@@ -76,7 +78,8 @@ impl Verbose {
 /// As OpenAI's server does, `language` is the English name in lower case, that of the text (a
 /// translation is English), and the words stand beside the segments, not inside. `seek`, the frame at which the model's window began, is not known here:
 /// it is the segment's own start, in frames of 10 ms. `x_dropped`, which OpenAI does not have, lists
-/// what was left out; it is there when something was. So are `speaker` of segments and words.
+/// what was left out; it is there when something was. So are `speaker` of segments and words, and where channels were
+/// transcribed apart, `channel` of segments and `channels`.
 #[must_use]
 pub fn verbose_json(transcript: &Transcript, parts: Verbose) -> String {
     let words: Vec<_> = transcript
@@ -103,6 +106,7 @@ pub fn verbose_json(transcript: &Transcript, parts: Verbose) -> String {
             .segments
             .then(|| transcript.segments.iter().map(SegmentBody::of).collect()),
         x_dropped: transcript.dropped.iter().map(DroppedBody::of).collect(),
+        channels: channels(transcript),
         usage: Usage::of(transcript, Billing::Duration),
     })
 }
@@ -114,6 +118,8 @@ struct Body {
     languages: Option<Vec<LanguageBody>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     logprobs: Option<Vec<LogprobBody>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    channels: Vec<ChannelBody>,
     usage: Usage,
 }
 
@@ -142,6 +148,8 @@ struct VerboseBody<'a> {
     segments: Option<Vec<SegmentBody<'a>>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     x_dropped: Vec<DroppedBody<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    channels: Vec<ChannelBody>,
     usage: Usage,
 }
 
@@ -169,6 +177,9 @@ struct SegmentBody<'a> {
     /// Who said it; OpenAI does not have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     speaker: Option<&'a str>,
+    /// Where channels are transcribed apart; OpenAI does not have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<u32>,
 }
 
 impl<'a> SegmentBody<'a> {
@@ -187,6 +198,7 @@ impl<'a> SegmentBody<'a> {
             compression_ratio: widened(segment.compression_ratio),
             no_speech_prob: widened(segment.no_speech_prob),
             speaker: segment.speaker.as_deref(),
+            channel: segment.channel,
         }
     }
 }
@@ -222,11 +234,8 @@ impl<'a> DroppedBody<'a> {
 
 /// To thousandths; what is not a number becomes 0, because JSON has no word for it.
 pub(crate) fn rounded(secs: f64) -> f64 {
-    if secs.is_finite() {
-        (secs * 1000.0).round() / 1000.0
-    } else {
-        0.0
-    }
+    let rounded = (secs * 1000.0).round() / 1000.0;
+    if rounded.is_finite() { rounded } else { 0.0 }
 }
 
 /// The shortest decimal that is this `f32`, so that 0.2 is not written as 0.20000000298023224.
@@ -268,9 +277,11 @@ mod tests {
                 no_speech_prob: f32::NAN,
                 words,
                 speaker: None,
+                channel: None,
             }],
             dropped: Vec::new(),
             speakers: Vec::new(),
+            channels: Vec::new(),
             duration_secs: 3.25,
         }
     }
@@ -348,6 +359,21 @@ mod tests {
         );
         assert_eq!(value["task"], "translate");
         assert!(value["segments"][0].get("words").is_none());
+    }
+
+    /// A finding of the fuzz target `events`.
+    #[test]
+    fn times_beyond_all_numbers_are_no_null() {
+        for odd in [
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::MAX,
+            f64::MIN,
+        ] {
+            assert_eq!(rounded(odd), 0.0, "{odd}");
+        }
+        assert_eq!(rounded(1.23456), 1.235);
     }
 
     #[test]

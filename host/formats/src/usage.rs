@@ -49,13 +49,15 @@ pub struct InputTokens {
 
 impl Usage {
     pub(crate) fn of(transcript: &Transcript, billing: Billing) -> Self {
+        // Channels that are transcribed apart are audio each.
+        let secs = transcript.duration_secs * transcript.channels.len().max(1) as f64;
         match billing {
             Billing::Duration => Self::Duration {
-                seconds: transcript.duration_secs.ceil() as u64,
+                seconds: secs.ceil() as u64,
             },
             Billing::Tokens => {
                 let tokens = transcript.segments.iter().map(|s| s.tokens.len());
-                Self::tokens(transcript.duration_secs, tokens.sum())
+                Self::tokens(secs, tokens.sum())
             }
         }
     }

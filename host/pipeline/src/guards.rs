@@ -110,6 +110,7 @@ mod tests {
             no_speech_prob: 0.1,
             words: Vec::new(),
             speaker: None,
+            channel: None,
         }
     }
 

@@ -33,7 +33,8 @@ use std::time::Duration;
 
 use auricle_audio::DecodeLimits;
 use auricle_capability::{
-    Events, Guests, Media, MediaError, MediaHint, RequestScope, ServedModel, Services, SpeechError,
+    Channels, Decoding, Events, Guests, Media, MediaError, MediaHint, RequestScope, ServedModel,
+    Services, SpeechError,
 };
 use auricle_deployment::{DeployError, Deployments, TenantDeployments};
 use auricle_inference::{DeviceStats, InferenceError, Lease, Registry, Scheduler};
@@ -266,17 +267,22 @@ impl Services for Pipeline {
         scope: &RequestScope,
         media: Media,
         hint: MediaHint,
+        channels: Channels,
         max_duration: Duration,
-    ) -> BoxFuture<'static, Result<Clip, MediaError>> {
+    ) -> BoxFuture<'static, Result<Vec<Clip>, MediaError>> {
         let (inner, scope) = (Arc::clone(&self.inner), scope.clone());
         let mut limits = inner.decode_limits.clone();
         limits.max_duration = limits.max_duration.min(max_duration);
         let work = async move {
             let ready = inner.deployments_of(&scope).await;
             let ready = ready.map_err(|_| MediaError::Internal)?;
-            let (guests, decoder) = (&inner.guests, &ready.decoder);
-            let decoder = decoder.revision_for(&scope.request_id);
-            guests.decode(decoder, &scope, media, hint, limits).await
+            let decoding = Decoding {
+                decoder: ready.decoder.revision_for(&scope.request_id),
+                hint,
+                limits,
+                channels,
+            };
+            inner.guests.decode(&scope, media, decoding).await
         };
         work.instrument(step!("decode")).boxed()
     }

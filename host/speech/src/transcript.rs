@@ -56,6 +56,8 @@ pub struct Segment {
     pub words: Vec<Word>,
     /// The speaker's label, when known.
     pub speaker: Option<String>,
+    /// The channel of the file, from 0, where each was transcribed for itself.
+    pub channel: Option<u32>,
 }
 
 /// Why a segment is no part of the transcript.
@@ -124,21 +126,77 @@ pub struct Transcript {
     pub dropped: Vec<DroppedSegment>,
     /// Speakers in order of first appearance; empty when nobody asked who spoke.
     pub speakers: Vec<String>,
+    /// The language of each channel, where each was transcribed for itself; else empty.
+    pub channels: Vec<Language>,
     /// Playing time of the clip in seconds.
     pub duration_secs: f64,
 }
 
 impl Transcript {
+    /// The transcripts of a file's channels as one: segments in order of time and of equal ones by
+    /// channel, numbered anew. Its language is that of the first channel on which somebody speaks.
+    #[must_use]
+    pub fn of_channels(channels: Vec<Self>) -> Self {
+        let spoken = channels.iter().find(|it| !it.segments.is_empty());
+        let language = spoken.or(channels.first()).map(|it| it.language);
+        let duration = channels.iter().map(|it| it.duration_secs);
+        let mut all = Self {
+            language: language.unwrap_or(Language::ENGLISH),
+            segments: Vec::new(),
+            dropped: Vec::new(),
+            speakers: Vec::new(),
+            channels: channels.iter().map(|it| it.language).collect(),
+            duration_secs: duration.fold(0.0, f64::max),
+        };
+        for (channel, one) in (0..).zip(channels) {
+            all.segments
+                .extend(one.segments.into_iter().map(|segment| Segment {
+                    channel: Some(channel),
+                    ..segment
+                }));
+            all.dropped
+                .extend(one.dropped.into_iter().map(|mut dropped| {
+                    dropped.segment.channel = Some(channel);
+                    dropped
+                }));
+        }
+        // Both sorts keep the order of channels among equals.
+        all.segments.sort_by(|a, b| a.start.total_cmp(&b.start));
+        all.dropped
+            .sort_by(|a, b| a.segment.start.total_cmp(&b.segment.start));
+        for (id, segment) in (0..).zip(&mut all.segments) {
+            segment.id = id;
+        }
+        for (id, dropped) in (0..).zip(&mut all.dropped) {
+            dropped.segment.id = id;
+        }
+        all
+    }
+
+    /// The texts of one channel's segments, joined by single spaces.
+    #[must_use]
+    pub fn channel_text(&self, channel: u32) -> String {
+        joined(
+            self.segments
+                .iter()
+                .filter(|it| it.channel == Some(channel)),
+        )
+    }
+
     /// The segments' texts joined by single spaces.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = String::new();
-        for segment in self.segments.iter().filter(|s| !s.text.is_empty()) {
-            if !text.is_empty() {
-                text.push(' ');
-            }
-            text.push_str(&segment.text);
-        }
-        text
+        joined(self.segments.iter())
     }
+}
+
+fn joined<'a>(segments: impl Iterator<Item = &'a Segment>) -> String {
+    let mut text = String::new();
+    for segment in segments.filter(|s| !s.text.is_empty()) {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&segment.text);
+    }
+    text
 }

@@ -72,7 +72,7 @@ async fn a_decoders_long_text_is_cut() {
 /// What came of a file that broke off must not pass for a short file.
 #[tokio::test]
 async fn a_file_that_breaks_off_is_an_error_whatever_the_decoder_says() {
-    use auricle_capability::{Media, MediaHint, Services, SourceFailure};
+    use auricle_capability::{Channels, Media, MediaHint, Services, SourceFailure};
     struct Breaks(bool);
     impl std::io::Read for Breaks {
         fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -88,7 +88,8 @@ async fn a_file_that_breaks_off_is_an_error_whatever_the_decoder_says() {
     for tenant in ["ignores", "default"] {
         let (scope, media) = (super::scope(tenant), Media::reader(Breaks(false)));
         let pipeline = &node().pipeline;
-        let decoding = pipeline.decode(&scope, media, MediaHint::default(), Duration::MAX);
+        let hint = MediaHint::default();
+        let decoding = pipeline.decode(&scope, media, hint, Channels::Mixed, Duration::MAX);
         let error = decoding.await.unwrap_err();
         assert_eq!(
             error,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{PATH, deltas, error, events, keys, sent, upload};
-use crate::support::audio::{evaluation_or_say, silence, speech, wav};
+use crate::support::audio::{evaluation_or_say, silence, speech, two_speakers, wav};
 use crate::support::server::shared_multilingual;
 use crate::support::{Upload, shared};
 
@@ -51,6 +51,39 @@ async fn tokens_come_with_their_probabilities_when_asked_for() {
         }
     }
     assert!(compared >= 3, "{other}");
+}
+
+/// Segments are split between speakers, and their tokens with them.
+#[tokio::test]
+async fn tokens_come_with_their_probabilities_where_speakers_are_told_too() {
+    let call = wav(&two_speakers());
+    let form = || {
+        let form = Upload::wav(&call).field("model", "gpt-4o-transcribe-diarize");
+        form.field("include[]", "logprobs")
+    };
+    let body = sent(form()).await.ok();
+    assert_eq!(said(&body["logprobs"]), body["text"].as_str().unwrap());
+    let tokens = body["logprobs"].as_array().unwrap().len();
+    // They count as the cost, which they do not where a split loses them.
+    let counted = body["usage"]["output_tokens"].as_u64().unwrap();
+    assert!(
+        counted.abs_diff(tokens as u64) <= tokens as u64 / 10,
+        "{counted} of {tokens}"
+    );
+    let (events, _) = events(form().field("stream", "true")).await;
+    let (_, done) = events.last().unwrap();
+    assert_eq!(said(&done["logprobs"]), done["text"].as_str().unwrap());
+    let diarized = Upload::wav(&call).field("model", "gpt-4o-transcribe-diarize");
+    let diarized = sent(diarized.field("response_format", "diarized_json"))
+        .await
+        .ok();
+    let speakers = diarized["segments"].as_array().unwrap().iter();
+    let changes: Vec<_> = speakers.map(|it| it["speaker"].clone()).collect();
+    assert!(
+        changes.windows(2).any(|pair| pair[0] != pair[1]),
+        "{diarized}"
+    );
+    assert_eq!(diarized["text"], body["text"]);
 }
 
 #[tokio::test]
@@ -101,15 +134,9 @@ async fn what_guides_wrongly_is_400_and_named() {
         assert_eq!(named, param, "{message}");
         assert!(message.len() < 300, "{message}");
     }
-    for (name, value) in [
-        ("response_format", "text"),
-        ("model", "gpt-4o-transcribe-diarize"),
-    ] {
-        let form = Upload::wav(&speech().wav()).field("model", "whisper-1");
-        let form = form.field("include[]", "logprobs").field(name, value);
-        let (_, named, _) = error(&sent(form).await, 400);
-        assert_eq!(named, "include");
-    }
+    let form = upload().field("include[]", "logprobs");
+    let (_, named, _) = error(&sent(form.field("response_format", "text")).await, 400);
+    assert_eq!(named, "include");
 }
 
 #[tokio::test]

@@ -19,8 +19,7 @@ const DECODED: [(&str, f64, f64); 12] = [
     ("p001.mp3", 9.0133, 0.05),
     ("p001.mp4", 9.009, 0.05),
     ("p001.ogg", 8.994989, 0.001),
-    // What its last packet is padded with cannot be told in WebM by this demuxer.
-    ("p001.webm", 8.995, 0.02),
+    ("p001.webm", 8.994989, 0.001),
     ("video_with_audio.mp4", 5.312, 0.001),
 ];
 

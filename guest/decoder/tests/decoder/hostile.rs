@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use auricle_audio::{AudioError, DecodeLimits};
-use auricle_decoder::native::{NativeError, decode_bytes};
-use auricle_decoder::{DecodeError, Hint};
+use auricle_decoder::native::{NativeError, decode_bytes, decode_wav};
+use auricle_decoder::{DecodeError, Hint, Refusal, Sink};
 
 use crate::files::flac_of_silence;
 use crate::support::{Fmt, decode_all, decode_stream, eval_file, s16, sine, wav};
@@ -41,6 +41,25 @@ fn undecodable(error: NativeError) -> String {
         NativeError::Decode(DecodeError::Undecodable(text)) => text,
         error => panic!("{error}"),
     }
+}
+
+/// A finding of the fuzz target `wav`: no channels at no rate are no change of what there was before.
+#[test]
+fn samples_without_channels_and_rate_are_asked_about_first() {
+    struct Asked(Vec<usize>);
+    impl Sink for Asked {
+        fn push(&mut self, samples: &[f32], weights: &[f32], _: u32) -> Result<(), Refusal> {
+            self.0.push(samples.len());
+            match weights.is_empty() {
+                true => Err(Refusal::Unfit("no channels".to_owned())),
+                false => Ok(()),
+            }
+        }
+    }
+    let mut sink = Asked(Vec::new());
+    let file = wav(Fmt::pcm16(0, 0), &[1; 400], None, None);
+    assert!(decode_wav(file, &mut sink).is_err());
+    assert_eq!(sink.0, [0]);
 }
 
 #[test]

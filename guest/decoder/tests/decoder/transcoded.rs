@@ -137,6 +137,19 @@ fn every_codec_keeps_frequency_and_level() {
     }
 }
 
+/// A bit more than a second: the last packet of 20 ms is padded.
+#[test]
+fn opus_ends_where_it_was_cut_off_in_every_container() {
+    let cut = ["-af", "atrim=end_sample=60000", "-c:a", "libopus"];
+    for name in ["tone.opus", "tone.mp4", "tone.webm", "tone.mkv"] {
+        if let Some(file) = transcode(name, &cut) {
+            let length = decode_all(&file).unwrap().len_samples();
+            // 60,000 of 44.1 kHz.
+            assert!(length.abs_diff(21_769) <= 2, "{name}: {length}");
+        }
+    }
+}
+
 #[test]
 fn chained_ogg_is_one_clip() {
     if let Some(file) = transcode("tone.ogg", &["-c:a", "libvorbis"]) {

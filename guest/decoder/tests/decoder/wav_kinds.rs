@@ -162,6 +162,33 @@ fn channels_are_averaged() {
     assert!((level - 0.4).abs() < 0.001, "{level}");
 }
 
+/// 5.1: the low-frequency channel is left out, and the centre is louder than the rear.
+#[test]
+fn surround_is_mixed_by_its_mask() {
+    let tone = sine(500.0, 0.4, 16_000, 0.5);
+    let level = |mask: u32, channel: usize| {
+        let frames: Vec<f64> = tone
+            .iter()
+            .flat_map(|s| (0..6).map(move |n| if n == channel { *s } else { 0.0 }))
+            .collect();
+        let mut file = wav(fmt(1, 16, 6, 16_000, true), &s16(&frames), None, None);
+        file[40..44].copy_from_slice(&mask.to_le_bytes());
+        let clip = decode_all(&file).unwrap();
+        levels(clip.samples(), 500.0).0
+    };
+    let sum = 2.0 + std::f64::consts::SQRT_2;
+    let weights = [1.0, 0.0, 0.5];
+    for (weight, channel) in weights.into_iter().zip([2, 3, 5]) {
+        let level = level(0x3F, channel);
+        assert!(
+            (level - 0.4 * weight / sum).abs() < 0.003,
+            "{channel}: {level}"
+        );
+    }
+    let unknown = level(0, 3);
+    assert!((unknown - 0.4 / 6.0).abs() < 0.003, "{unknown}");
+}
+
 #[test]
 fn sizes_of_a_wav_from_a_pipe_are_not_believed() {
     let data = s16(&sine(300.0, 0.3, 16_000, 1.0));

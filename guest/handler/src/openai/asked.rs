@@ -5,16 +5,16 @@
 
 use auricle_formats::{Billing, SubtitleOptions};
 use auricle_guest::speakers::SpeakerOptions;
-use auricle_guest::speech::{Model, Task, VoiceOptions, knows_language};
+use auricle_guest::speech::{Model, Task, VoiceOptions};
 use auricle_guest::transcriber::Options;
 
 use crate::failure::Failure;
 use crate::openai::chunking;
 use crate::openai::form::Fields;
-use crate::options::{Asked as Common, shortened};
+use crate::options::{Asked as Common, knows_language, shortened};
 
 /// The fields that are read, beside those of speakers and the file.
-pub const FIELDS: [&str; 19] = [
+pub const FIELDS: [&str; 20] = [
     "model",
     "language",
     "languages",
@@ -34,13 +34,15 @@ pub const FIELDS: [&str; 19] = [
     "max_line_width",
     "max_line_count",
     "max_words_per_line",
+    "multichannel",
 ];
 
 /// Longest keyword, in characters: more than any name has.
 pub const MAX_KEYWORD_CHARS: usize = 100;
 
 /// Fields that mean the same in the tutorial API.
-const COMMON: [&str; 8] = [
+const COMMON: [&str; 9] = [
+    "multichannel",
     "language",
     "prompt",
     "temperature",
@@ -81,6 +83,8 @@ pub struct Asked {
     pub subtitles: SubtitleOptions,
     /// Whether tokens are told with their probabilities.
     pub logprobs: bool,
+    /// Whether each channel is transcribed for itself.
+    pub multichannel: bool,
     languages: Vec<String>,
     keywords: Vec<String>,
     chunking: Option<VoiceOptions>,
@@ -111,6 +115,10 @@ impl Asked {
             return Err(Failure::new(400, text).about("stream"));
         }
         common.resolve()?;
+        let multichannel = common.multichannel()?;
+        if multichannel && format == Format::DiarizedJson {
+            return Err(Common::channels_or_speakers().about("response_format"));
+        }
         Ok(Self {
             model: fields.get("model").unwrap_or_default().to_owned(),
             task,
@@ -120,6 +128,7 @@ impl Asked {
             streams,
             subtitles: subtitles(fields)?,
             logprobs: logprobs(fields, format, task)?,
+            multichannel,
             languages: languages(fields)?,
             keywords: keywords(fields)?,
             chunking: chunking::read(fields)?,
@@ -145,10 +154,8 @@ impl Asked {
         if self.format == Format::DiarizedJson || model.diarizes {
             options.diarize.get_or_insert_with(SpeakerOptions::default);
         }
-        if self.logprobs && options.diarize.is_some() {
-            let text = "'include' has logprobs, which are not told where speakers are: leave out one \
-                        of both";
-            return Err(Failure::new(400, text).about("include"));
+        if self.multichannel && options.diarize.is_some() {
+            return Err(Common::channels_or_speakers().about("model"));
         }
         Ok(options)
     }
@@ -377,17 +384,28 @@ mod tests {
     }
 
     #[test]
-    fn probabilities_go_with_json_alone_and_without_speakers() {
+    fn probabilities_go_with_json_alone() {
         let include = ("include[]", "logprobs");
         let asked = read(&[include], Task::Transcribe).unwrap();
         assert!(asked.options(&model(false)).unwrap().logprobs);
-        let failure = asked.options(&model(true)).unwrap_err();
-        assert_eq!(failure.openai_body()["error"]["param"], "include");
+        assert!(asked.options(&model(true)).unwrap().logprobs);
         assert_eq!(param(&[("include[]", "all")]), "include");
         for format in ["text", "verbose_json", "diarized_json", "srt"] {
             assert_eq!(param(&[include, ("response_format", format)]), "include");
         }
         assert!(read(&[include], Task::Translate).is_err());
+    }
+
+    #[test]
+    fn channels_are_told_or_speakers_and_not_both() {
+        let multichannel = ("multichannel", "true");
+        let asked = read(&[multichannel], Task::Transcribe).unwrap();
+        assert!(asked.multichannel && asked.options(&model(false)).is_ok());
+        let failure = asked.options(&model(true)).unwrap_err();
+        assert_eq!(failure.openai_body()["error"]["param"], "model");
+        assert_eq!(param(&[multichannel, ("diarize", "true")]), "multichannel");
+        let format = ("response_format", "diarized_json");
+        assert_eq!(param(&[multichannel, format]), "response_format");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use auricle_guest::speakers::KnownSpeaker;
 use auricle_guest::speech::{Model, Task};
 
 use crate::failure::Failure;
-use crate::form::{decode_part, text};
+use crate::form::{File, text};
 use crate::openai::asked::Asked;
 use crate::openai::models;
 use crate::openai::references::{Known, NAMES, VOICES};
@@ -14,8 +14,8 @@ use crate::options::Asked as Common;
 
 /// What a client sent.
 pub struct Sent {
-    /// The decoded file.
-    pub clip: Clip,
+    /// The decoded file: one clip, or one of each channel.
+    pub clips: Vec<Clip>,
     /// What it asks for.
     pub asked: Asked,
     /// The model that it names.
@@ -67,12 +67,12 @@ fn bare(name: &str) -> &str {
 /// it is decoded.
 pub fn read(request: &Request, task: Task) -> Result<Sent, Failure> {
     let mut fields = Fields::default();
-    let (mut clip, mut known) = (None, Known::default());
+    let (mut file, mut known) = (None, Known::default());
     let form = request.form()?;
     while let Some(part) = form.next_part()? {
         let Some(name) = part.name() else { continue };
         match bare(&name) {
-            "file" if clip.is_some() => {
+            "file" if file.is_some() => {
                 let text = "there are two files: send one per request";
                 return Err(Failure::new(400, text).about("file"));
             }
@@ -81,7 +81,8 @@ pub fn read(request: &Request, task: Task) -> Result<Sent, Failure> {
                 if !asked.model.is_empty() {
                     models::find(&asked.model)?;
                 }
-                clip = Some(decode_part(&part).map_err(|failure| failure.about("file"))?);
+                let decoded = File::decode(&part, asked.multichannel);
+                file = Some(decoded.map_err(|failure| failure.about("file"))?);
             }
             NAMES => known.name(&part)?,
             VOICES => known.voice(&part)?,
@@ -98,12 +99,12 @@ pub fn read(request: &Request, task: Task) -> Result<Sent, Failure> {
     }
     let model = models::find(&asked.model)?;
     asked.options(&model)?;
-    let Some(clip) = clip else {
+    let Some(file) = file else {
         let text = "there is no file: add the audio as form field 'file'";
         return Err(Failure::new(400, text).about("file"));
     };
     Ok(Sent {
-        clip,
+        clips: file.clips(asked.multichannel)?,
         asked,
         model,
         known: known.pair()?,

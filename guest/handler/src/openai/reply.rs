@@ -6,13 +6,12 @@ use auricle_formats::{
 use auricle_guest::http::Response;
 use auricle_guest::speech::{self, DropReason, Task};
 use auricle_guest::transcriber::Collected;
-use auricle_speech as plain;
+use auricle_speech::{self as plain, Transcript};
 
 use crate::openai::asked::{Asked, Format};
 
 /// The answer in the format that was asked for.
-pub fn whole(all: Collected, asked: &Asked, known: Vec<String>) -> Response {
-    let transcript = transcript(all, Labels::lettered(known));
+pub fn whole(transcript: &Transcript, asked: &Asked) -> Response {
     let (kind, body) = match asked.format {
         Format::Json => match asked.task {
             Task::Transcribe => {
@@ -21,9 +20,9 @@ pub fn whole(all: Collected, asked: &Asked, known: Vec<String>) -> Response {
                     languages: asked.tells_languages(),
                     logprobs: asked.logprobs,
                 };
-                (JSON, json(&transcript, parts))
+                (JSON, json(transcript, parts))
             }
-            Task::Translate => (JSON, translation_json(&transcript)),
+            Task::Translate => (JSON, translation_json(transcript)),
         },
         Format::VerboseJson => {
             let parts = Verbose {
@@ -34,15 +33,12 @@ pub fn whole(all: Collected, asked: &Asked, known: Vec<String>) -> Response {
                 segments: asked.segments,
                 words: asked.words,
             };
-            (JSON, verbose_json(&transcript, parts))
+            (JSON, verbose_json(transcript, parts))
         }
-        Format::DiarizedJson => (JSON, diarized_json(&transcript, asked.billing())),
-        Format::Text => (TEXT, text(&transcript) + "\n"),
-        Format::Srt => (TEXT, srt(&transcript, &asked.subtitles)),
-        Format::Vtt => (
-            "text/vtt; charset=utf-8",
-            vtt(&transcript, &asked.subtitles),
-        ),
+        Format::DiarizedJson => (JSON, diarized_json(transcript, asked.billing())),
+        Format::Text => (TEXT, text(transcript) + "\n"),
+        Format::Srt => (TEXT, srt(transcript, &asked.subtitles)),
+        Format::Vtt => ("text/vtt; charset=utf-8", vtt(transcript, &asked.subtitles)),
     };
     Response::new(200).with_body(kind, body.into_bytes())
 }
@@ -96,6 +92,7 @@ impl Labels {
             no_speech_prob: segment.no_speech_prob,
             words: segment.words.into_iter().map(|w| self.word(w)).collect(),
             speaker: self.of(segment.speaker),
+            channel: None,
         }
     }
 
@@ -118,10 +115,10 @@ fn token(token: speech::TokenLogprob) -> plain::TokenLogprob {
 }
 
 /// A transcript as the renderers take it.
-pub fn transcript(all: Collected, mut labels: Labels) -> plain::Transcript {
+pub fn transcript(all: Collected, labels: &mut Labels) -> Transcript {
     let summary = all.summary;
     let speakers = summary.speakers.into_iter();
-    plain::Transcript {
+    Transcript {
         language: summary.language.parse().unwrap_or(plain::Language::ENGLISH),
         speakers: speakers
             .filter_map(|label| labels.of(Some(label)))
@@ -144,6 +141,7 @@ pub fn transcript(all: Collected, mut labels: Labels) -> plain::Transcript {
                 score: dropped.score,
             })
             .collect(),
+        channels: Vec::new(),
         duration_secs: summary.duration,
     }
 }

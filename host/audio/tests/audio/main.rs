@@ -8,5 +8,6 @@
 )]
 
 mod building;
+mod channels;
 mod recorder;
 mod tones;

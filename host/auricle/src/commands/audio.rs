@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use auricle_capability::{Media, MediaError, MediaHint, RequestScope, Services};
+use auricle_capability::{Channels, Media, MediaError, MediaHint, RequestScope, Services};
 use auricle_speech::{Clip, KnownVoice, SpeakerOptions, TenantId};
 use auricle_tenancy::Account;
 
@@ -60,6 +60,12 @@ pub(super) async fn speaker_options(node: &Node, args: &SpeakerArgs) -> Result<S
 
 /// Reads and decodes a file.
 pub(super) async fn clip(node: &Node, file: &Path) -> Result<Clip> {
+    let clips = clips(node, file, Channels::Mixed).await?;
+    clips.into_iter().next().context("the file has no audio")
+}
+
+/// Reads and decodes a file, its channels mixed or each for itself.
+pub(super) async fn clips(node: &Node, file: &Path, channels: Channels) -> Result<Vec<Clip>> {
     let media = match is_stdin(file) {
         true => Media::reader(std::io::stdin()),
         false => Media::reader(File::open(file).context("the file cannot be opened")?),
@@ -69,9 +75,8 @@ pub(super) async fn clip(node: &Node, file: &Path) -> Result<Clip> {
         file_name: file_name.map(str::to_owned),
         content_type: None,
     };
-    let decoding = node
-        .pipeline
-        .decode(&scope("decode"), media, hint, Duration::MAX);
+    let (scope, longest) = (scope("decode"), Duration::MAX);
+    let decoding = node.pipeline.decode(&scope, media, hint, channels, longest);
     match decoding.await {
         // Nobody sends it: it lies there.
         Err(MediaError::Source(_)) => bail!("the file cannot be read to its end"),

@@ -14,7 +14,8 @@ use crate::commands::audio::{clip, exit_code, is_stdin, name, scope, speaker_opt
 use crate::config::Config;
 
 /// Diarizes every file; goes on after one that cannot be.
-pub(super) async fn run(config: Config, args: DiarizeArgs) -> Result<ExitCode> {
+pub(super) async fn run(mut config: Config, args: DiarizeArgs) -> Result<ExitCode> {
+    config.file.audio.ffmpeg.enabled |= args.ffmpeg;
     let node = Node::assemble(&config)?;
     let options = speaker_options(&node, &args.speakers).await?;
     let mut failed = 0;

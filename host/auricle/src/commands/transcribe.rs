@@ -7,15 +7,18 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use auricle_capability::{Event, Services};
+use auricle_capability::{Channels, Event, Services};
 use auricle_formats::SubtitleOptions;
 use auricle_speech::{Clip, DecodeOptions, Language, Task, TranscribeOptions, Transcript};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{Format, TranscribeArgs};
 use crate::assemble::Node;
-use crate::commands::audio::{clip, exit_code, is_stdin, name, scope, speaker_options};
+use crate::commands::audio::{clips, exit_code, is_stdin, name, scope, speaker_options};
 use crate::config::Config;
+
+/// Steps of the progress of one clip.
+const STEPS: f64 = 1000.0;
 
 /// Transcribes every file; goes on after one that cannot be.
 pub(super) async fn run(mut config: Config, args: TranscribeArgs) -> Result<ExitCode> {
@@ -25,6 +28,7 @@ pub(super) async fn run(mut config: Config, args: TranscribeArgs) -> Result<Exit
     if args.workers.is_some() {
         config.set_workers(args.workers)?;
     }
+    config.file.audio.ffmpeg.enabled |= args.ffmpeg;
     let mut options = options(&args)?;
     let subtitles = args.subtitles.options()?;
     if let Some(dir) = &args.output_dir {
@@ -88,11 +92,21 @@ async fn transcribe(
     args: &TranscribeArgs,
 ) -> Result<Transcript> {
     let began = Instant::now();
-    let clip = clip(node, file).await?;
-    let bar = progress_bar(file, args.quiet);
-    let transcript = recognise(node, clip, options.clone(), &bar).await;
+    let channels = match args.multichannel {
+        true => Channels::Apart,
+        false => Channels::Mixed,
+    };
+    let clips = clips(node, file, channels).await?;
+    let bar = progress_bar(file, args.quiet, clips.len());
+    let mut transcripts = Vec::with_capacity(clips.len());
+    for clip in clips {
+        transcripts.push(recognise(node, clip, options.clone(), &bar).await?);
+    }
     bar.finish_and_clear();
-    let transcript = transcript?;
+    let transcript = match (channels, transcripts.pop()) {
+        (Channels::Mixed, Some(only)) => only,
+        (_, last) => Transcript::of_channels(transcripts.into_iter().chain(last).collect()),
+    };
     tracing::info!(
         file = %name(file),
         audio_secs = transcript.duration_secs,
@@ -111,18 +125,20 @@ async fn recognise(
     let scope = scope("transcribe");
     let mut events = node.pipeline.transcribe(&scope, clip, options)?;
     let (mut segments, mut dropped) = (Vec::new(), Vec::new());
+    let before = bar.position();
     while let Some(event) = events.next().await {
         match event? {
             Event::Language(_) => {}
             Event::Segments(more) => segments.extend(more),
             Event::Dropped(more) => dropped.extend(more),
-            Event::Progress(share) => bar.set_position((f64::from(share) * 1000.0) as u64),
+            Event::Progress(share) => bar.set_position(before + (f64::from(share) * STEPS) as u64),
             Event::Finished(summary) => {
                 return Ok(Transcript {
                     language: summary.language,
                     segments,
                     dropped,
                     speakers: summary.speakers,
+                    channels: Vec::new(),
                     duration_secs: summary.duration_secs,
                 });
             }
@@ -131,11 +147,11 @@ async fn recognise(
     bail!("the transcription ended early")
 }
 
-fn progress_bar(file: &Path, quiet: bool) -> ProgressBar {
+fn progress_bar(file: &Path, quiet: bool, clips: usize) -> ProgressBar {
     if quiet || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new(1000).with_message(name(file));
+    let bar = ProgressBar::new(STEPS as u64 * clips as u64).with_message(name(file));
     let style =
         ProgressStyle::with_template("{msg:30!} {bar:40} {percent:>3} % {elapsed} left {eta}");
     if let Ok(style) = style {

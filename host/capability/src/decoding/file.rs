@@ -59,6 +59,8 @@ pub(crate) struct HostFile {
     /// Bytes that have arrived.
     arrived_bytes: u64,
     failure: Option<FileFailure>,
+    /// Whether who reads it computes on a core of this process.
+    computes: bool,
     core: Option<OwnedSemaphorePermit>,
 }
 
@@ -81,8 +83,29 @@ impl HostFile {
             place: Place::Front(Vec::new()),
             arrived_bytes: 0,
             failure: None,
+            computes: true,
             core: None,
         }
+    }
+
+    /// The file from its beginning again, for somebody who computes elsewhere; nothing where its
+    /// beginning is not kept.
+    pub(crate) fn rewound(mut self) -> Option<Self> {
+        (self.computes, self.core) = (false, None);
+        match &mut self.place {
+            Place::Front(front) => {
+                self.chunk = [front.as_slice(), &self.chunk].concat().into();
+                self.place = Place::Passed;
+            }
+            Place::Spool(file, _) => file.rewind().ok()?,
+            Place::Passed => return None,
+        }
+        Some(self)
+    }
+
+    /// The next bytes; none at the end.
+    pub(crate) async fn next(&mut self) -> Result<Vec<u8>, FileFailure> {
+        self.read(BLOCK_BYTES).await
     }
 
     /// Why the file could not be read, whatever the decoder made of it.
@@ -92,7 +115,7 @@ impl HostFile {
 
     /// Waits for a core to compute on.
     pub(crate) async fn take_core(&mut self) {
-        if self.core.is_none() {
+        if self.computes && self.core.is_none() {
             // Fails only when the semaphore is closed, which nobody does.
             self.core = Arc::clone(&CORES).acquire_owned().await.ok();
         }

@@ -4,6 +4,9 @@
 //! blocking thread, where it stalls no other request, and ends with its request: the thread looks
 //! at every epoch. Its CPU budget grows with the audio that it has given and the bytes that it has
 //! read, so that a file of hours passes and one that yields nothing does not.
+//!
+//! What it does not support goes to the converter, where the operator has one, and what comes of that
+//! through a decoder again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,16 +15,15 @@ use auricle_audio::DecodeLimits;
 use auricle_runtime::{GuestData, GuestFailure, Revision};
 use auricle_speech::Clip;
 use tokio::sync::oneshot;
-use wasmtime::Store;
 
 use super::file::FileFailure;
-use super::{HostClip, HostFile, Media, MediaError, MediaHint};
+use super::{Channels, HostClip, HostFile, Media, MediaError, MediaHint};
 use crate::bindings::decoder::exports::auricle::pipeline::decoder::DecodeFailure;
 use crate::bindings::imports::auricle::audio::types::Hint;
 use crate::call::{Guests, counted, run_within_budget};
 use crate::roles::DecoderComponent;
 use crate::services::RequestScope;
-use crate::state::{Grants, GuestState};
+use crate::state::Grants;
 
 /// Of the audio that a decoder gives it earns one part in this many as CPU time: whoever is faster
 /// than 20 times real time never runs out. Ours are 150 times and more.
@@ -37,6 +39,9 @@ const MAX_TEXT_BYTES: usize = 1_000;
 const BROKEN: &str = "the audio cannot be decoded (its structure is broken); check that the file \
      plays and is complete";
 
+/// When a decoder may be asked for again where all instances are taken: some second's decoding.
+const RETRY_SECS: u32 = 1;
+
 /// CPU time that this much audio earns.
 pub(super) fn earned_by_audio(audio: Duration) -> Duration {
     audio / CPU_AUDIO_DIVISOR
@@ -48,8 +53,20 @@ pub(super) fn earned_by_bytes(bytes: u64) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
+/// What is done with a file.
+pub struct Decoding {
+    /// The tenant's decoder.
+    pub decoder: Arc<Revision<DecoderComponent>>,
+    /// What the sender says about the file.
+    pub hint: MediaHint,
+    /// What its audio may be.
+    pub limits: DecodeLimits,
+    /// What becomes of its channels.
+    pub channels: Channels,
+}
+
 impl Guests {
-    /// Has a decoder turn a file into a clip, within `limits`. Dropping the future ends it.
+    /// Has a decoder turn a file into clips: one, or one of each channel. Dropping the future ends it.
     ///
     /// A decoder that fails costs the one file: that is [`MediaError::Undecodable`], and the log
     /// says how.
@@ -58,17 +75,12 @@ impl Guests {
     /// [`MediaError`].
     pub async fn decode(
         &self,
-        revision: Arc<Revision<DecoderComponent>>,
         scope: &RequestScope,
         media: Media,
-        hint: MediaHint,
-        limits: DecodeLimits,
-    ) -> Result<Clip, MediaError> {
-        let mut store = self.store("decoder", &revision, scope, Grants::default());
-        let file = HostFile::new(media.0, limits.max_spool_bytes);
-        let clip = HostClip::new(limits);
-        store.data_mut().decodes(file, clip);
-        let (scope, deadline) = (scope.clone(), scope.deadline);
+        decoding: Decoding,
+    ) -> Result<Vec<Clip>, MediaError> {
+        let file = HostFile::new(media.0, decoding.limits.max_spool_bytes);
+        let (guests, scope, deadline) = (self.clone(), scope.clone(), scope.deadline);
         let (alive, ended) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Handle::current();
         let thread = tokio::task::spawn_blocking(move || {
@@ -78,7 +90,7 @@ impl Guests {
                 tokio::select! {
                     // Nobody sends: this is the end of whoever waits for the clip.
                     _ = ended => Err(MediaError::Internal),
-                    outcome = decode(store, &revision, &scope, hint) => outcome,
+                    outcome = decode_or_convert(&guests, &scope, &decoding, file) => outcome,
                 }
             })
         });
@@ -93,26 +105,52 @@ impl Guests {
             }
             Err(_) => {
                 counted("decoder", GuestFailure::DeadlineExceeded);
-                Err(MediaError::Internal)
+                Err(MediaError::DeadlineExceeded)
             }
         }
     }
 }
 
-async fn decode(
-    mut store: Store<GuestState>,
-    revision: &Revision<DecoderComponent>,
+async fn decode_or_convert(
+    guests: &Guests,
     scope: &RequestScope,
-    hint: MediaHint,
-) -> Result<Clip, MediaError> {
-    let hint = Hint {
-        file_name: hint.file_name,
-        content_type: hint.content_type,
+    decoding: &Decoding,
+    file: HostFile,
+) -> Result<Vec<Clip>, MediaError> {
+    let (outcome, file) = decode(guests, scope, decoding, file).await?;
+    let (unsupported, converter) = match (outcome, guests.converter()) {
+        (Err(MediaError::Unsupported(text)), Some(converter)) => (text, converter),
+        (outcome, _) => return outcome,
     };
-    let attempt = revision.tally.begin();
+    let Some(file) = file.rewound() else {
+        return Err(MediaError::Unsupported(unsupported));
+    };
+    let (conversion, stream) = converter.start(file, scope, &decoding.limits).await?;
+    let converted = HostFile::new(stream, decoding.limits.max_spool_bytes);
+    let (outcome, _) = decode(guests, scope, decoding, converted).await?;
+    // What the converter knows to have gone wrong counts; what it cannot read is not supported.
+    conversion.end(outcome, unsupported)
+}
+
+/// What came of a file, and the file.
+async fn decode(
+    guests: &Guests,
+    scope: &RequestScope,
+    decoding: &Decoding,
+    file: HostFile,
+) -> Result<(Result<Vec<Clip>, MediaError>, HostFile), MediaError> {
+    let decoder = &decoding.decoder;
+    let mut store = guests.store("decoder", decoder, scope, Grants::default());
+    let clip = HostClip::new(decoding.limits.clone(), decoding.channels);
+    store.data_mut().decodes(file, clip);
+    let hint = Hint {
+        file_name: decoding.hint.file_name.clone(),
+        content_type: decoding.hint.content_type.clone(),
+    };
+    let attempt = decoder.tally.begin();
     let outcome = run_within_budget(&mut store, async |store| {
         store.data_mut().file()?.take_core().await;
-        let guest = revision.component.0.instantiate_async(&mut *store).await?;
+        let guest = decoder.component.0.instantiate_async(&mut *store).await?;
         guest
             .auricle_pipeline_decoder()
             .call_decode(store, &hint)
@@ -122,12 +160,22 @@ async fn decode(
     // That a file cannot be decoded is an answer; what the host cut off is nobody's failure.
     let outcome = attempt.judge(outcome);
     let used = store.data().cpu_meter().used();
-    let (tenant, request_id) = (scope.tenant.clone(), scope.request_id.clone());
-    let internal = |_| MediaError::Internal;
-    let (file, clip) = store.data_mut().decoded().map_err(internal)?;
-    let audio_secs = clip.duration().as_secs_f64();
+    let (file, clip) = store
+        .data_mut()
+        .decoded()
+        .map_err(|_| MediaError::Internal)?;
+    let (request_id, audio_secs) = (&scope.request_id, clip.duration().as_secs_f64());
     tracing::debug!(%request_id, audio_secs, cpu_secs = used.as_secs_f64(), "decoded");
-    // What the host knows to have gone wrong counts, whatever the decoder made of it.
+    Ok((result(scope, &file, clip, outcome), file))
+}
+
+/// What the host knows to have gone wrong counts, whatever the decoder made of it.
+fn result(
+    scope: &RequestScope,
+    file: &HostFile,
+    clip: HostClip,
+    outcome: Result<Result<(), DecodeFailure>, GuestFailure>,
+) -> Result<Vec<Clip>, MediaError> {
     match file.failure() {
         Some(FileFailure::Source(failure)) => return Err(failure.into()),
         Some(FileFailure::Spool) => return Err(MediaError::Internal),
@@ -140,6 +188,7 @@ async fn decode(
         Ok(Ok(())) => clip.finish(),
         Ok(Err(failure)) => Err(refused(failure)),
         Err(failure) => {
+            let (tenant, request_id) = (&scope.tenant, &scope.request_id);
             tracing::warn!(%tenant, %request_id, role = "decoder", kind = failure.kind(), error = %failure, "a component failed");
             Err(broken(&failure))
         }
@@ -165,7 +214,9 @@ fn refused(failure: DecodeFailure) -> MediaError {
 
 fn broken(failure: &GuestFailure) -> MediaError {
     match failure {
-        GuestFailure::PoolExhausted => MediaError::Internal,
+        GuestFailure::PoolExhausted => MediaError::Overloaded {
+            retry_after_secs: RETRY_SECS,
+        },
         _ => MediaError::Undecodable(BROKEN.to_owned()),
     }
 }

@@ -6,46 +6,59 @@
 
 use std::time::Duration;
 
-use auricle_audio::{AudioError, ClipBuilder, DecodeLimits};
+use auricle_audio::{AudioError, ChannelsBuilder, ClipBuilder, DecodeLimits};
 use auricle_speech::Clip;
 
 use crate::bindings::decoder::auricle::audio::samples::{Host, PushError};
-use crate::decoding::MediaError;
+use crate::decoding::{Channels, MediaError};
 use crate::state::GuestState;
 
-/// A decoder's clip.
+/// A decoder's clip, or clips.
 pub(crate) struct HostClip {
-    builder: ClipBuilder,
+    builder: Builder,
     /// Why it can grow no more.
     over: Option<AudioError>,
 }
 
+enum Builder {
+    Mixed(Box<ClipBuilder>),
+    Apart(ChannelsBuilder),
+}
+
 impl HostClip {
-    pub(crate) fn new(limits: DecodeLimits) -> Self {
+    pub(crate) fn new(limits: DecodeLimits, channels: Channels) -> Self {
         Self {
-            builder: ClipBuilder::new(limits),
+            builder: match channels {
+                Channels::Mixed => Builder::Mixed(Box::new(ClipBuilder::new(limits))),
+                Channels::Apart => Builder::Apart(ChannelsBuilder::new(limits)),
+            },
             over: None,
         }
     }
 
-    /// Playing time of what was pushed.
+    /// Playing time of what was pushed, all channels that are kept apart together.
     pub(crate) fn duration(&self) -> Duration {
-        self.builder.duration()
+        match &self.builder {
+            Builder::Mixed(clip) => clip.duration(),
+            Builder::Apart(channels) => channels.duration(),
+        }
     }
 
     fn push(&mut self, samples: &[f32], weights: &[f32], rate_hz: u32) -> Result<(), PushError> {
         if self.over.is_some() {
             return Err(PushError::Full);
         }
-        self.builder
-            .push(samples, weights, rate_hz)
-            .map_err(|error| {
-                if error.is_about_layout() {
-                    return PushError::Unfit(error.to_string());
-                }
-                self.over = Some(error);
-                PushError::Full
-            })
+        let pushed = match &mut self.builder {
+            Builder::Mixed(clip) => clip.push(samples, weights, rate_hz),
+            Builder::Apart(channels) => channels.push(samples, weights.len(), rate_hz),
+        };
+        pushed.map_err(|error| {
+            if error.is_about_layout() {
+                return PushError::Unfit(error.to_string());
+            }
+            self.over = Some(error);
+            PushError::Full
+        })
     }
 
     /// Why the clip went over a limit, whatever the decoder made of it.
@@ -53,9 +66,13 @@ impl HostClip {
         self.over.as_ref().map(media_error)
     }
 
-    /// The clip of all that was pushed.
-    pub(crate) fn finish(self) -> Result<Clip, MediaError> {
-        self.builder.finish().map_err(|error| media_error(&error))
+    /// The clips of all that was pushed; a single one where channels are mixed.
+    pub(crate) fn finish(self) -> Result<Vec<Clip>, MediaError> {
+        let finished = match self.builder {
+            Builder::Mixed(clip) => clip.finish().map(|clip| vec![clip]),
+            Builder::Apart(channels) => channels.finish(),
+        };
+        finished.map_err(|error| media_error(&error))
     }
 }
 
@@ -64,6 +81,7 @@ fn media_error(error: &AudioError) -> MediaError {
         AudioError::TooLong { max_secs } => MediaError::TooLong {
             max_secs: *max_secs,
         },
+        AudioError::ChannelsChange { .. } => MediaError::Undecodable(error.to_string()),
         error => {
             tracing::error!(%error, "samples were not taken");
             MediaError::Internal

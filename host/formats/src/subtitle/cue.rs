@@ -62,7 +62,7 @@ struct Stretch {
 fn stretches(transcript: &Transcript, options: &SubtitleOptions, labelled: bool) -> Vec<Stretch> {
     let mut stretches: Vec<Stretch> = Vec::new();
     for segment in &transcript.segments {
-        let speaker = label(segment.speaker.as_deref(), options);
+        let speaker = label(crate::label(segment, transcript).as_deref(), options);
         let indent = match &speaker {
             Some(label) if labelled => width(label) + ": ".len(),
             _ => 0,

@@ -20,6 +20,7 @@ fn segment(start: f64, end: f64, text: &str, speaker: Option<&str>) -> Segment {
         no_speech_prob: 0.0,
         words: Vec::new(),
         speaker: speaker.map(str::to_owned),
+        channel: None,
     }
 }
 
@@ -45,6 +46,7 @@ fn transcript(segments: Vec<Segment>) -> Transcript {
         segments,
         dropped: Vec::new(),
         speakers: Vec::new(),
+        channels: Vec::new(),
         duration_secs: 10.0,
     }
 }

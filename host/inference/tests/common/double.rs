@@ -120,6 +120,7 @@ impl EngineSession for DoubleSession {
                 speaker: None,
             }],
             speaker: None,
+            channel: None,
         }])
     }
 

@@ -1,0 +1,225 @@
+//! ffmpeg, where the operator wants it: files that no decoder knows become WAV, which the tenant's
+//! decoder then reads in its sandbox like any other.
+//!
+//! ffmpeg is not sandboxed by WebAssembly, and new faults are found in it all the time. So it is a
+//! process of its own for each file, gets bytes and gives bytes and knows no name of a file or host
+//! (`command`), and ends, with whatever it has started, with the request, at its deadline, or when no
+//! more of its output is wanted. As many run at once as there are cores.
+//!
+//! # Limits
+//! ffmpeg reads from a pipe: an MP4 whose index stands at its end is not converted. There is no filter
+//! of system calls; a network of its own it has only where the system lets it make one.
+
+mod command;
+mod process;
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use auricle_audio::DecodeLimits;
+use auricle_multipart::chunks;
+use auricle_speech::Clip;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use super::file::FileFailure;
+use super::{HostFile, MediaError, MediaSource};
+use crate::services::RequestScope;
+use crate::source::ChannelStream;
+
+use self::command::Sandboxed;
+use self::process::{End, Process};
+
+/// Bytes of one sample of the WAV that is made.
+const SAMPLE_BYTES: u64 = 2;
+
+/// Bytes of a WAV besides its samples.
+const HEADER_BYTES: u64 = 4096;
+
+/// What a conversion may use.
+#[derive(Clone, Debug)]
+pub struct ConverterConfig {
+    /// The program, found on the path where it is only a name.
+    pub program: PathBuf,
+    /// Longest time that one file may take.
+    pub max_time: Duration,
+    /// CPU time of one file.
+    pub max_cpu: Duration,
+    /// Address space of one process, in bytes; ffmpeg's libraries take some 400 MB of it.
+    pub max_memory_bytes: u64,
+}
+
+/// Why there is no converter.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConverterError {
+    /// A program is not there.
+    #[error(
+        "'{program}' is not installed, which converting files needs: install {package}, or leave ffmpeg out of the configuration"
+    )]
+    Missing {
+        /// The program.
+        program: String,
+        /// Debian's package with it.
+        package: &'static str,
+    },
+    /// ffmpeg does not run within its limits.
+    #[error(
+        "'{program}' does not run within its limits ({reason}): raise [audio.ffmpeg] memory_mb"
+    )]
+    DoesNotRun {
+        /// The program.
+        program: String,
+        /// How it ended.
+        reason: String,
+    },
+}
+
+/// Starts conversions.
+pub struct Converter {
+    command: Sandboxed,
+    max_time: Duration,
+    permits: Arc<Semaphore>,
+}
+
+impl Converter {
+    /// Finds the programs and has ffmpeg say its version, within the limits that it will have.
+    ///
+    /// # Errors
+    /// [`ConverterError`].
+    pub fn new(config: &ConverterConfig) -> Result<Self, ConverterError> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Self {
+            command: Sandboxed::find(config)?,
+            max_time: config.max_time,
+            permits: Arc::new(Semaphore::new(cores)),
+        })
+    }
+
+    /// Begins to convert `file`: the conversion, and what it gives. Waits for its turn.
+    pub(crate) async fn start(
+        &self,
+        file: HostFile,
+        scope: &RequestScope,
+        limits: &DecodeLimits,
+    ) -> Result<(Conversion, MediaSource), MediaError> {
+        // Fails only when the semaphore is closed, which nobody does.
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
+        // A second over the limit, so that what is too long is seen to be.
+        let max_secs = limits.max_duration.as_secs().saturating_add(1);
+        let frame_bytes = u64::from(limits.max_channels) * SAMPLE_BYTES;
+        let bytes_per_sec = u64::from(limits.max_rate) * frame_bytes;
+        let max_bytes = HEADER_BYTES + max_secs.saturating_mul(bytes_per_sec);
+        let (process, input, output) =
+            Process::start(self.command.command(max_secs)).map_err(|error| {
+                tracing::error!(%error, "ffmpeg cannot be started");
+                MediaError::Internal
+            })?;
+        let failure = Arc::new(OnceLock::new());
+        let (sender, receiver) = chunks();
+        tokio::task::spawn_blocking({
+            let (process, failure) = (Arc::clone(&process), Arc::clone(&failure));
+            move || feed(file, input, &process, &failure)
+        });
+        tokio::task::spawn_blocking({
+            let process = Arc::clone(&process);
+            move || {
+                process::drain(output, max_bytes, &sender);
+                process.settle();
+                drop(permit);
+                // How the process ended is known before its output does.
+                drop(sender);
+            }
+        });
+        let conversion = Conversion {
+            watchdog: watch(Arc::clone(&process), self.max_time, scope.deadline),
+            process,
+            failure,
+        };
+        let stream = MediaSource::Stream(Box::new(ChannelStream::new(receiver)));
+        Ok((conversion, stream))
+    }
+}
+
+/// Gives the file's bytes to ffmpeg, which need not want all of them.
+fn feed(
+    mut file: HostFile,
+    mut input: std::process::ChildStdin,
+    process: &Process,
+    failure: &OnceLock<FileFailure>,
+) {
+    use std::io::Write;
+    loop {
+        match futures::executor::block_on(file.next()) {
+            Ok(bytes) if bytes.is_empty() => return,
+            Ok(bytes) => {
+                if input.write_all(&bytes).is_err() {
+                    return;
+                }
+            }
+            Err(failed) => {
+                let _ = failure.set(failed);
+                process.end();
+                return;
+            }
+        }
+    }
+}
+
+/// Ends the process at its time or the request's, whichever is first.
+fn watch(process: Arc<Process>, max_time: Duration, deadline: Instant) -> JoinHandle<()> {
+    let until = deadline.min(Instant::now() + max_time);
+    tokio::spawn(async move {
+        tokio::time::sleep_until(until.into()).await;
+        process.time_out();
+    })
+}
+
+/// A file that is being converted. Dropping it ends the process.
+pub(crate) struct Conversion {
+    process: Arc<Process>,
+    watchdog: JoinHandle<()>,
+    failure: Arc<OnceLock<FileFailure>>,
+}
+
+impl Conversion {
+    /// What came of it, when a decoder made `decoded` of what it gave; `unsupported` is what is said of
+    /// a file that ffmpeg does not know either.
+    pub(crate) fn end(
+        self,
+        decoded: Result<Vec<Clip>, MediaError>,
+        unsupported: String,
+    ) -> Result<Vec<Clip>, MediaError> {
+        match self.failure.get() {
+            Some(FileFailure::Source(failure)) => return Err((*failure).into()),
+            Some(FileFailure::Spool) => return Err(MediaError::Internal),
+            None => {}
+        }
+        let end = self.process.end();
+        tracing::debug!(?end, "converted");
+        match (end, decoded) {
+            // Whatever was given until then is not the whole.
+            (End::TimedOut, Ok(_)) => Err(MediaError::DeadlineExceeded),
+            (End::Killed, Ok(_)) => Err(MediaError::Undecodable(
+                "the audio cannot be converted with the time and memory that a file may use; convert \
+                 it, for example with `ffmpeg -i input -ac 1 -ar 16000 output.wav`"
+                    .to_owned(),
+            )),
+            (End::Failed, Ok(clips)) if clips.iter().all(Clip::is_empty) => {
+                Err(MediaError::Unsupported(unsupported))
+            }
+            (_, Err(MediaError::Empty | MediaError::Unsupported(_) | MediaError::Undecodable(_))) => {
+                Err(MediaError::Unsupported(unsupported))
+            }
+            (_, decoded) => decoded,
+        }
+    }
+}
+
+impl Drop for Conversion {
+    fn drop(&mut self) {
+        self.watchdog.abort();
+        self.process.end();
+    }
+}
