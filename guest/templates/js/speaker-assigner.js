@@ -25,7 +25,8 @@ function hiddenWords() {
 
 /** The text with the words in it hidden. */
 function hide(text, hidden) {
-  return text.replace(/[\p{L}\p{N}]+/gu, (word) => (hidden.has(word.toLowerCase()) ? '***' : word));
+  const words = /[^\s.,;:!?'’"“”()…–—-]+/g;
+  return text.replace(words, (word) => (hidden.has(word.toLowerCase()) ? '***' : word));
 }
 
 /** Who speaks for longest while the segment lasts; nobody when there are no turns. */
