@@ -18,7 +18,7 @@ serve: setup ## build and start the server on 127.0.0.1:8000 with the model `bas
 	@exec ./target/release/auricle serve
 
 test: setup ## run the whole test suite (AURICLE_EVAL_DATA names other evaluation data)
-	@scripts/clients.sh >/dev/null
+	@scripts/packages.sh >/dev/null
 	@scripts/registry.sh >/dev/null
 	@# The end-to-end tests run the program. In one step with the tests, cargo builds both alike.
 	@$(WITH) cargo build --release --locked --workspace --bins --tests

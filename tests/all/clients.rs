@@ -2,7 +2,7 @@
 //! in Python and JavaScript, two parsers of subtitles, and a generator of requests (`tests/clients`);
 //! and the pages that the server brings along for browsers.
 //!
-//! `scripts/clients.sh` installs them once; a suite whose program is not there is skipped with a line
+//! `scripts/packages.sh` installs them once; a suite whose program is not there is skipped with a line
 //! (node), or fails (Python, which the set-up installs).
 
 use std::collections::HashMap;
@@ -19,16 +19,16 @@ use crate::support::server::{shared, shared_multilingual};
 use crate::support::upload::{client, get};
 use crate::support::{Answer, Server};
 
-/// Where the packages are that the suites use.
-fn packages() -> &'static HashMap<String, PathBuf> {
+/// Where the packages are that tests use, by the names that the script has for them.
+pub fn packages() -> &'static HashMap<String, PathBuf> {
     static PACKAGES: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
     PACKAGES.get_or_init(|| {
-        let script = repository().join("scripts/clients.sh");
+        let script = repository().join("scripts/packages.sh");
         let output = Command::new(script)
             .stderr(Stdio::inherit())
             .output()
             .unwrap();
-        assert!(output.status.success(), "scripts/clients.sh failed");
+        assert!(output.status.success(), "scripts/packages.sh failed");
         let text = String::from_utf8(output.stdout).unwrap();
         let lines = text.lines().map(|line| line.split_once('=').unwrap());
         lines

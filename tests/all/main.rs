@@ -39,6 +39,8 @@ mod deployment;
 mod edge;
 /// Every container and codec that the README names.
 mod formats;
+/// Components in Rust, JavaScript and Python: new projects, examples, the guide.
+mod languages;
 /// Starting and stopping: readiness, configuration, CORS, HTTP versions, drain.
 mod lifecycle;
 /// What a component may use, and that going over it costs nobody else.

@@ -20,8 +20,10 @@ use crate::{
 /// The packages of the examples.
 const EXAMPLES: &[&str] = &[
     "auricle-fixed-chunker",
+    "auricle-glossary-assigner",
     "auricle-nn-label-assigner",
     "auricle-nn-voice-chunker",
+    "auricle-redacting-handler",
 ];
 
 /// Builds all test guests and writes `guests.rs`. `workspace` is the guest workspace, relative to the

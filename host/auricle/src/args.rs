@@ -1,6 +1,7 @@
 //! The command line as typed.
 
 mod admin;
+mod component;
 mod deploy;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use admin::{
     AuditArgs, ClientArgs, KeyArgs, KeyCommand, QuotaArgs, ScopeArg, TenantArgs, TenantCommand,
 };
+pub use component::{EncodeArgs, LangArg, NewArgs, NewRoleArg};
 pub use deploy::{
     ComponentArgs, ComponentCommand, DeployArgs, DeployClientArgs, DeployCommand, RoleArg, SetArgs,
     SignerCommand, StepArgs,
@@ -89,7 +91,7 @@ pub enum Command {
     Key(KeyArgs),
     /// Show who changed what, newest first.
     Audit(AuditArgs),
-    /// Bring components to a server.
+    /// Write components and bring them to a server.
     Component(ComponentArgs),
     /// Change what serves a role.
     Deploy(DeployArgs),

@@ -18,7 +18,7 @@ use wasmtime::{
 
 use crate::cache::ComponentCache;
 use crate::compile::{CompileError, CompileLimits, Compiler};
-use crate::limits::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES};
+use crate::limits::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 
 /// How often running guests look at their CPU budget. 10 ms costs nothing measurable and bounds
 /// how late a spinning guest is stopped.
@@ -284,7 +284,7 @@ fn pool(config: &RuntimeConfig) -> PoolingAllocationConfig {
         .max_component_instance_size(8 << 20)
         .max_core_instance_size(1 << 20)
         .max_memory_size(config.max_memory_bytes)
-        .table_elements(crate::limits::MAX_TABLE_ELEMENTS)
+        .table_elements(MAX_TABLE_ELEMENTS)
         .max_unused_warm_slots(32)
         .linear_memory_keep_resident(64 << 10)
         .table_keep_resident(4 << 10);

@@ -17,8 +17,10 @@ use crate::cpu::{CpuExhausted, CpuMeter};
 /// Elements that a table can have in the pool; more is refused whatever an instance's own limit.
 pub const MAX_TABLE_ELEMENTS: usize = 20_000;
 
-/// Core instances that one component may be made of, and memories and tables that it may have.
-pub(crate) const MAX_CORE_INSTANCES: u32 = 20;
+/// Core modules that a component may be made of: one made of Python has 38, each of our own 3 or 4.
+pub(crate) const MAX_CORE_INSTANCES: u32 = 64;
+
+/// Memories and tables that it may have.
 pub(crate) const MAX_MEMORIES: u32 = 4;
 pub(crate) const MAX_TABLES: u32 = 20;
 

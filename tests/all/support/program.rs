@@ -67,7 +67,11 @@ pub fn scratch() -> &'static Path {
 
 /// The program with an environment that holds none of the user's settings but where models are.
 pub fn command() -> Command {
-    let mut command = Command::new(auricle());
+    unset(Command::new(auricle()))
+}
+
+/// A program with that environment.
+pub fn unset(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         let kept = ["AURICLE_MODELS_DIR", "AURICLE_CACHE_DIR"].contains(&name.as_str());

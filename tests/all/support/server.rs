@@ -69,13 +69,22 @@ impl Builder {
 
     /// Starts the server and waits until it listens.
     pub fn start(self) -> Server {
-        self.try_start().unwrap_or_else(|refusal| {
+        self.start_within(START)
+    }
+
+    /// As [`Builder::start`], for one that takes longer.
+    pub fn start_within(self, limit: Duration) -> Server {
+        self.started(limit).unwrap_or_else(|refusal| {
             panic!("no start ({:?}):\n{}", refusal.status, refusal.stderr)
         })
     }
 
     /// Starts the server; what it said when it ended instead of listening.
     pub fn try_start(self) -> Result<Server, Refusal> {
+        self.started(START)
+    }
+
+    fn started(self, limit: Duration) -> Result<Server, Refusal> {
         let mut command = command();
         command.arg("serve").arg("--data-dir").arg(&self.data_dir);
         command.args([
@@ -103,7 +112,7 @@ impl Builder {
         let stdout = Lines::read(kept.child.stdout.take().unwrap());
         let log = Lines::read(kept.child.stderr.take().unwrap());
         let announced = |line: &str| line.strip_prefix("listening on http://").map(str::to_owned);
-        match stdout.find_within(START, announced) {
+        match stdout.find_within(limit, announced) {
             Some(address) => Ok(Server {
                 kept: Mutex::new(kept),
                 address,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use auricle_tenancy::Role;
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::component::{EncodeArgs, NewArgs};
+
 /// Which server, and whose deployments.
 #[derive(Clone, Debug, Args)]
 pub struct DeployClientArgs {
@@ -44,6 +46,10 @@ pub struct ComponentArgs {
 /// What to do with components.
 #[derive(Debug, Subcommand)]
 pub enum ComponentCommand {
+    /// Write a small project of a component, ready to be built.
+    New(NewArgs),
+    /// Make a component of a core module, such as a Rust project's build yields.
+    Encode(EncodeArgs),
     /// Send a component to the server and print its digest; it does not serve yet. With --to, to a
     /// registry instead.
     Push {

@@ -1,6 +1,9 @@
 //! `auricle component`.
 
+mod new;
+mod project;
 mod registry;
+mod template;
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
@@ -21,6 +24,8 @@ pub(super) use registry::Registry;
 
 pub(super) fn run(args: &ComponentArgs) -> Result<ExitCode> {
     match &args.command {
+        ComponentCommand::New(args) => new::begin(args),
+        ComponentCommand::Encode(args) => new::encode(args),
         ComponentCommand::Keygen { file } => keygen(file),
         ComponentCommand::Sign {
             file,
@@ -107,7 +112,10 @@ fn remote(
                 client.ask(Method::DELETE, &format!("signers/{id}"), None)?
             }
         },
-        ComponentCommand::Keygen { .. } | ComponentCommand::Sign { .. } => {
+        ComponentCommand::New(_)
+        | ComponentCommand::Encode(_)
+        | ComponentCommand::Keygen { .. }
+        | ComponentCommand::Sign { .. } => {
             return Ok(Err(Refused::wrong("that needs no server")));
         }
     };
