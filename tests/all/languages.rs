@@ -123,7 +123,9 @@ async fn a_handler_in_rust_lets_no_digit_and_no_chosen_word_out() {
 
 #[tokio::test]
 async fn what_a_handler_is_not_sent_is_asked_for() {
-    let request = client().post(lab().url("/")).bearer_auth(key("redacts"));
+    let request = client()
+        .post(lab().url("/hear"))
+        .bearer_auth(key("redacts"));
     let answer = send(request.multipart(Form::new().text("language", "en"))).await;
     assert!(answer.detail(400).contains("field 'file'"));
 }

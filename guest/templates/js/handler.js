@@ -1,6 +1,6 @@
 // A handler: answers every request that brings a file with what is said in it, as plain text.
 //
-//     curl -F file=@speech.wav http://127.0.0.1:8000/
+//     curl -F file=@speech.wav http://127.0.0.1:8000/hear
 //
 // The file never comes into this component's memory: the form's part goes to the decoder as a stream,
 // and what that makes of it to the pipeline as a clip.
