@@ -44,9 +44,7 @@ pub(crate) fn decode(
     let mut reader =
         open(format, stream).map_err(|error| DecodeError::undecodable(says(&error)))?;
     let mut playing = select(format, &*reader)?;
-    let mut decoded = Decoded::default();
-    let mut first_failure = None;
-    let mut barren = 0;
+    let (mut decoded, mut first_failure, mut barren) = (Decoded::default(), None, 0);
     while barren <= MAX_BARREN_PACKETS {
         let packet = match reader.next_packet() {
             Ok(Some(packet)) => packet,
@@ -69,10 +67,8 @@ pub(crate) fn decode(
                 }
             }
         };
-        if packet.track_id != playing.track_id {
-            continue;
-        }
-        let Some(packet) = ending.next(packet) else {
+        let own = (packet.track_id == playing.track_id).then_some(packet);
+        let Some(packet) = own.and_then(|packet| ending.next(packet)) else {
             continue;
         };
         match decode_packet(&mut playing.decoder, &packet, &mut decoded, out) {
@@ -85,11 +81,12 @@ pub(crate) fn decode(
             Err(Failure::Whole(error)) => return Err(error),
         }
     }
-    if let Some(packet) = ending.last()
-        && let Err(Failure::Whole(error)) =
-            decode_packet(&mut playing.decoder, &packet, &mut decoded, out)
-    {
-        return Err(error);
+    if let Some(packet) = ending.last() {
+        match decode_packet(&mut playing.decoder, &packet, &mut decoded, out) {
+            Ok(_) => {}
+            Err(Failure::Packet(reason)) => drop(first_failure.get_or_insert(reason)),
+            Err(Failure::Whole(error)) => return Err(error),
+        }
     }
     match first_failure {
         Some(reason) if out.is_empty() => Err(DecodeError::undecodable(reason)),
