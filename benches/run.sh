@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the benchmarks and writes their tables into docs/benchmarks/:
-#     benches/run.sh [quality|throughput|overhead|memory|roles|decode|first_event|deploy|hour|der|speakers]...
+#     benches/run.sh [quality|voice|throughput|overhead|memory|roles|decode|first_event|deploy|hour|der|speakers]...
 # Without an argument all of them, which takes about an hour on two cores; quality does not depend
 # on what else the machine does, the others do. Audio comes from the directory AURICLE_EVAL_DATA.
 set -euo pipefail
@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 CACHE="${AURICLE_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/auricle}/benches"
 export AURICLE_EVAL_DATA="${AURICLE_EVAL_DATA:-../shared/data}"
-ALL=(quality roles decode first_event deploy memory overhead throughput hour der speakers)
+ALL=(quality voice roles decode first_event deploy memory overhead throughput hour der speakers)
 
 say() { printf 'bench: %s\n' "$*" >&2; }
 

@@ -1,4 +1,7 @@
-//! Where to cut, given the level of every 10 ms.
+//! Where to cut, given the level of every 10 ms and, where that is known, the probability of a voice.
+//!
+//! The level decides: a pause is quiet, and what is quiet in it shows to 10 ms. Where noise fills the
+//! pauses, so that none shows, the voice decides.
 //!
 //! Reads the levels once from front to back: the work grows with the clip's length alone, because a
 //! search looks back over at most half of a span. Sound is never left out. Silence is left out only
@@ -36,6 +39,16 @@ const LONG_PAUSE_FRAMES: usize = 60;
 /// the model less.
 const LATE_FRAMES: f64 = 10.0;
 
+/// A stretch of sound, in frames.
+#[derive(Clone, Copy, Debug)]
+pub struct Sound<'a> {
+    /// The root mean square of each frame.
+    pub levels: &'a [f32],
+    /// How loud the voice in each frame is: its level times the probability that it is one. Empty
+    /// where nobody knows.
+    pub voices: &'a [f32],
+}
+
 /// Lengths in frames.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -54,8 +67,9 @@ impl Limits {
     }
 }
 
-/// The spans of a clip of `length_samples` whose frames have these levels.
-pub fn spans(levels: &[f32], length_samples: u64, limits: Limits) -> Vec<Span> {
+/// The spans of a sound of `length_samples`, from its start on.
+pub fn spans(sound: Sound<'_>, length_samples: u64, limits: Limits) -> Vec<Span> {
+    let levels = sound.levels;
     let Some(last) = levels.iter().rposition(|&l| is_sound(l)) else {
         return Vec::new();
     };
@@ -67,7 +81,7 @@ pub fn spans(levels: &[f32], length_samples: u64, limits: Limits) -> Vec<Span> {
         let cut = if end - start <= limits.max {
             end
         } else {
-            best_cut(levels, start, end, limits)
+            best_cut(sound, start, end, limits)
         };
         spans.push(Span {
             start: start as u64 * FRAME_SAMPLES,
@@ -97,7 +111,7 @@ fn trimmed_end(levels: &[f32], start: usize, cut: usize) -> usize {
 }
 
 /// The middle of the best pause that the search reaches, or the quietest place when there is none.
-fn best_cut(levels: &[f32], start: usize, end: usize, limits: Limits) -> usize {
+fn best_cut(sound: Sound<'_>, start: usize, end: usize, limits: Limits) -> usize {
     // Leaves a rest worth recognising, by cutting earlier.
     let latest = (start + limits.max)
         .min(end.saturating_sub(LEAST_REST_FRAMES))
@@ -106,20 +120,27 @@ fn best_cut(levels: &[f32], start: usize, end: usize, limits: Limits) -> usize {
     let earliest = (start + limits.max - limits.search)
         .min(latest)
         .max(start + 1);
-    let means: Vec<f64> = means_around(levels, earliest, latest);
+    let means = means_around(sound.levels, earliest, latest);
+    let voices = (!sound.voices.is_empty()).then_some(sound.voices);
+    let by_voice = || best_pause(&means_around(voices?, earliest, latest));
+    if let Some(pause) = best_pause(&means).or_else(by_voice) {
+        return earliest + usize::midpoint(pause.start, pause.end - 1);
+    }
+    let quietest = means.iter().copied().fold(f64::INFINITY, f64::min);
+    let is_quietest = |mean: &f64| *mean <= quietest * (1.0 + 1e-6);
+    earliest
+        + means
+            .iter()
+            .rposition(is_quietest)
+            .unwrap_or(latest - earliest)
+}
+
+/// The best pause among places with these means, if one of them is quiet enough for one.
+fn best_pause(means: &[f64]) -> Option<Range<usize>> {
     let quietest = means.iter().copied().fold(f64::INFINITY, f64::min);
     let mean = means.iter().sum::<f64>() / means.len() as f64;
     let has_pause = quietest < mean / 2.0;
-    let threshold = if has_pause {
-        quietest + PAUSE_SHARE * (mean - quietest)
-    } else {
-        quietest * (1.0 + 1e-6)
-    };
-    match best_pause(&means, threshold) {
-        Some(pause) if has_pause => earliest + usize::midpoint(pause.start, pause.end - 1),
-        Some(pause) => earliest + pause.end - 1,
-        None => latest,
-    }
+    has_pause.then(|| longest(means, quietest + PAUSE_SHARE * (mean - quietest)))?
 }
 
 /// The longest run of places at or below `threshold`; of runs about as long, the later one.
@@ -127,7 +148,7 @@ fn best_cut(levels: &[f32], start: usize, end: usize, limits: Limits) -> usize {
 /// A long pause is likelier to be between sentences than inside one, and a sentence cut in two costs
 /// the model words on both sides: on 7 minutes of read speech, cutting at the last pause instead cut
 /// 8 of 15 spans inside a sentence, this 3 of 16.
-fn best_pause(means: &[f64], threshold: f64) -> Option<Range<usize>> {
+fn longest(means: &[f64], threshold: f64) -> Option<Range<usize>> {
     let mut best: Option<(f64, Range<usize>)> = None;
     let mut start = None;
     for place in 0..=means.len() {

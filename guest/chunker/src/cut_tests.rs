@@ -26,7 +26,12 @@ fn sound(stretches: &[(f64, f32)]) -> Vec<f32> {
 
 /// The spans of whole frames, in seconds.
 fn cut_secs(levels: &[f32]) -> Vec<(f64, f64)> {
-    spans(levels, levels.len() as u64 * FRAME_SAMPLES, limits())
+    heard_secs(levels, &[])
+}
+
+fn heard_secs(levels: &[f32], voices: &[f32]) -> Vec<(f64, f64)> {
+    let length = levels.len() as u64 * FRAME_SAMPLES;
+    spans(Sound { levels, voices }, length, limits())
         .iter()
         .map(|s| (s.start as f64 / 16_000.0, s.end as f64 / 16_000.0))
         .collect()
@@ -87,6 +92,25 @@ fn sound_without_a_pause_fills_the_window() {
 }
 
 #[test]
+fn a_voice_in_noise_is_cut_where_the_voice_pauses() {
+    let noise = sound(&[(40.5, 0.2)]);
+    let voice = sound(&[(24.0, 0.18), (0.5, 0.01), (16.0, 0.18)]);
+    let spans = heard_secs(&noise, &voice);
+    assert_eq!(spans.len(), 2);
+    assert!((24.0..24.5).contains(&spans[0].1), "{spans:?}");
+}
+
+#[test]
+fn a_soft_voice_beside_a_loud_one_is_kept() {
+    let levels = sound(&[(12.0, 0.1), (0.3, 0.001), (40.0, 0.004), (12.0, 0.1)]);
+    let held: f64 = cut_secs(&levels)
+        .iter()
+        .map(|(start, end)| end - start)
+        .sum();
+    assert!(held > 64.2, "{held}");
+}
+
+#[test]
 fn a_rest_is_never_shorter_than_a_second() {
     let spans = cut_secs(&sound(&[(30.3, 0.1)]));
     assert_eq!(spans.len(), 2);
@@ -131,7 +155,8 @@ proptest! {
     ) {
         let levels = sound(&stretches);
         let length = (levels.len() as u64 * FRAME_SAMPLES).saturating_sub(odd_samples);
-        let spans = spans(&levels, length, Limits::new(max, search));
+        let sound = Sound { levels: &levels, voices: &levels };
+        let spans = spans(sound, length, Limits::new(max, search));
         let mut last = 0;
         for span in &spans {
             prop_assert!(span.start >= last && span.start < span.end && span.end <= length);

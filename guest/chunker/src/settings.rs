@@ -5,16 +5,16 @@ use auricle_guest::chunker::{self, ChunkError, SAMPLE_RATE, VoiceOptions};
 use auricle_guest::{config, voice};
 
 use crate::cut::{self, Limits};
-use crate::pack::{FRAMES_PER_SEC, Packing};
+use crate::parts::Keep;
 use crate::speech::Rule;
 
 /// Everything that the deployment may set.
 pub struct Settings {
     /// Whether voice activity is asked for.
     pub voice: bool,
-    /// How speech is packed.
-    pub packing: Packing,
-    /// How sound is cut by its energy.
+    /// Which parts of a clip are heard.
+    pub keep: Keep,
+    /// How long spans may be.
     pub limits: Limits,
 }
 
@@ -29,32 +29,28 @@ pub fn read(max_samples: u64) -> Result<Settings, ChunkError> {
         0.0..=on,
     )?;
     let pad = voice_frames(number("pad-secs", 0.2, 0.0..=5.0)?);
-    let packing = Packing {
+    let keep = Keep {
         rule: Rule {
             on: on as f32,
             off: off as f32,
             min_speech: voice_frames(number("min-speech-secs", 0.25, 0.0..=5.0)?),
             min_silence: voice_frames(number("min-silence-secs", 0.1, 0.0..=5.0)?),
         },
-        max: voice_frames(max_secs).min((max_samples / voice::FRAME_SAMPLES) as usize),
         pad_before: pad,
         pad_after: pad,
-        max_silence: voice_frames(number("max-silence-secs", 2.0, 0.0..=30.0)?),
-        window_price: number("window-cost-secs", 3.0, 0.0..=30.0)? as f32 * FRAMES_PER_SEC,
-        cut_price: number("cut-cost-secs", 20.0, 0.0..=1000.0)? as f32 * FRAMES_PER_SEC,
-        good_pause: voice_frames(number("good-pause-secs", 0.6, 0.0..=5.0)?),
+        max_silence: voice_frames(number("max-silence-secs", 5.0, 0.0..=30.0)?),
     };
     let allowed = (max_samples / cut::FRAME_SAMPLES) as usize;
-    if allowed == 0 || packing.max == 0 {
+    if allowed == 0 {
         return Err(ChunkError::Other(Some(format!(
             "spans of {max_samples} samples are too short to cut"
         ))));
     }
     Ok(Settings {
         voice: config::parse_or("voice-activity", true)?,
-        packing: match chunker::requested() {
-            Some(asked) => packing.asked(asked),
-            None => packing,
+        keep: match chunker::requested() {
+            Some(asked) => keep.asked(asked),
+            None => keep,
         },
         limits: Limits::new(
             energy_frames(max_secs).min(allowed),
@@ -66,8 +62,8 @@ pub fn read(max_samples: u64) -> Result<Settings, ChunkError> {
 /// How far below the threshold of speech the one is under which it ends.
 const HYSTERESIS: f32 = 0.15;
 
-impl Packing {
-    /// The same with what the client asks for: every silence of its length parts two windows.
+impl Keep {
+    /// The same with what the client asks for: every silence of its length parts two spans.
     fn asked(mut self, asked: VoiceOptions) -> Self {
         let frames = |millis: u32| voice_frames(f64::from(millis) / 1000.0);
         if let Some(threshold) = asked.threshold {
@@ -102,7 +98,7 @@ fn number(
 }
 
 fn voice_frames(secs: f64) -> usize {
-    (secs * f64::from(FRAMES_PER_SEC)) as usize
+    (secs * f64::from(SAMPLE_RATE) / voice::FRAME_SAMPLES as f64) as usize
 }
 
 fn energy_frames(secs: f64) -> usize {
@@ -113,20 +109,16 @@ fn energy_frames(secs: f64) -> usize {
 mod tests {
     use super::*;
 
-    const USUAL: Packing = Packing {
+    const USUAL: Keep = Keep {
         rule: Rule {
             on: 0.5,
             off: 0.35,
             min_speech: 7,
             min_silence: 3,
         },
-        max: 937,
         pad_before: 6,
         pad_after: 6,
         max_silence: 62,
-        window_price: 93.75,
-        cut_price: 625.0,
-        good_pause: 18,
     };
 
     const NOTHING: VoiceOptions = VoiceOptions {
@@ -136,10 +128,10 @@ mod tests {
     };
 
     /// Speech of 2 s, a pause, speech of 2 s.
-    fn windows(packing: &Packing, pause: usize) -> Vec<std::ops::Range<usize>> {
+    fn parts(keep: &Keep, pause: usize) -> Vec<std::ops::Range<usize>> {
         let speech = [0.95_f32; 62];
         let all = [&speech, vec![0.0; pause].as_slice(), &speech].concat();
-        crate::pack::windows(&all, &vec![0.1; all.len()], packing)
+        crate::parts::parts(&all, keep)
     }
 
     #[test]
@@ -157,14 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn a_silence_as_long_as_asked_parts_two_windows() {
+    fn a_silence_as_long_as_asked_parts_two_spans() {
         let asked = USUAL.asked(VoiceOptions {
             silence_duration_ms: Some(640),
             ..NOTHING
         });
-        assert_eq!(windows(&USUAL, 25).len(), 1);
-        assert_eq!(windows(&asked, 25).len(), 2);
-        assert_eq!(windows(&asked, 15).len(), 1);
+        assert_eq!(parts(&USUAL, 25).len(), 1);
+        assert_eq!(parts(&asked, 25).len(), 2);
+        assert_eq!(parts(&asked, 15).len(), 1);
     }
 
     #[test]
@@ -173,11 +165,11 @@ mod tests {
             threshold: Some(1.0),
             ..NOTHING
         });
-        assert!(windows(&deaf, 25).is_empty());
+        assert!(parts(&deaf, 25).is_empty());
         let keen = USUAL.asked(VoiceOptions {
             threshold: Some(0.0),
             ..NOTHING
         });
-        assert_eq!(windows(&keen, 25).len(), 1);
+        assert_eq!(parts(&keen, 25).len(), 1);
     }
 }
