@@ -12,6 +12,7 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use reqwest::RequestBuilder;
 use reqwest::multipart::{Form, Part};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
@@ -196,6 +197,20 @@ async fn serve_victim<T>(server: &Server, misdeed: impl Future<Output = T>) -> T
         "a small request took {slowest:?}"
     );
     outcome
+}
+
+/// What the operator's log says of the component that ended a request.
+pub fn logged_kind(server: &Server, answer: &Answer) -> String {
+    let id = answer.request_id();
+    let kind = |line: &str| {
+        // Most lines are others', and reading them costs more than looking.
+        let line: Value = serde_json::from_str(Some(line).filter(|l| l.contains(id))?).ok()?;
+        let fields = &line["fields"];
+        let kind = fields["kind"].as_str()?.to_owned();
+        (fields["request_id"] == id).then_some(kind)
+    };
+    let kind = server.log.find_within(crate::support::SOON, kind);
+    kind.expect("a line that says why")
 }
 
 /// Fails if an error tells of anybody but the one who asked.

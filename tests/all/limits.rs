@@ -18,9 +18,7 @@ mod together;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use serde_json::Value;
-
-use crate::guests::{TIGHT, Tenants, beside, must_not_name_others, transcribe, wasm};
+use crate::guests::{TIGHT, Tenants, beside, logged_kind, must_not_name_others, transcribe, wasm};
 use crate::support::Server;
 use crate::support::upload::Answer;
 
@@ -73,17 +71,6 @@ fn arena_tenants() -> Tenants {
 /// How a component that recurses without end ends: its stack lies partly in its own memory, and
 /// either part may be used up first.
 const RECURSED: &[&str] = &["stack_overflow", "trapped"];
-
-/// What the operator's log says of the component that ended a request.
-fn logged_kind(server: &Server, answer: &Answer) -> String {
-    let id = answer.request_id();
-    let of_request =
-        |line: &Value| line["fields"]["kind"].is_string() && line["fields"]["request_id"] == id;
-    server.log_line(of_request)["fields"]["kind"]
-        .as_str()
-        .unwrap()
-        .to_owned()
-}
 
 /// The first-party handler says that another component of the line failed, and no more.
 fn must_blame_the_deployment(answer: &Answer) {

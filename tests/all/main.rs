@@ -37,6 +37,8 @@ mod deploying;
 mod deployment;
 /// Floods, smuggled requests and forms that are built to be held.
 mod edge;
+/// What hostile components and clients do, all of it beside a tenant that must not notice; `make soak`.
+mod faults;
 /// Every container and codec that the README names.
 mod formats;
 /// Components in Rust, JavaScript and Python: new projects, examples, the guide.

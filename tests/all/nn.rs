@@ -2,7 +2,7 @@
 //!
 //! One server, the lab, has a tenant for each example and one whose handler tries everything.
 
-mod graph;
+pub(crate) mod graph;
 
 use std::sync::OnceLock;
 

@@ -7,9 +7,10 @@
 //! # }
 //! ```
 //! and includes `concat!(env!("OUT_DIR"), "/guests.rs")`, which has a constant with the bytes of
-//! each component: `AURICLE_FIXED_CHUNKER` and the other examples, `WRONG_WORLD`, `CHUNKER_TABLE` (WebAssembly text) and one
-//! for each file of `guest/hostile/misdeeds` (`CHUNKER_SPINS`, `HANDLER_WAITS`, …). What each does,
-//! and which configuration it reads, stands at its head.
+//! each component: `AURICLE_FIXED_CHUNKER` and the other examples, `WRONG_WORLD`, those of
+//! `guest/hostile/wat` (`CHUNKER_TABLE`, …) and one for each file of `guest/hostile/misdeeds`
+//! (`CHUNKER_SPINS`, `HANDLER_WAITS`, …). What each does, and which configuration it reads, stands at
+//! its head.
 
 use std::path::Path;
 
@@ -67,23 +68,35 @@ fn written_by_hand(plan: &GuestBuild) -> Result<Vec<BuiltComponent>, BuildError>
     };
     let contracts = plan.workspace.join("../wit");
     let packages = PACKAGES.map(|package| contracts.join(package));
-    let table = encode_wat(
-        "chunker-table",
-        &text("chunker-table.wat")?,
-        &packages,
-        "auricle:pipeline/chunker-role",
-    )?;
-    let wrong = encode_wat(
-        "wrong-world",
-        &text("wrong-world.wat")?,
-        &[plan.workspace.join("hostile/wat/wrong-world.wit")],
-        "hostile:other/other",
-    )?;
-    Ok(vec![
-        finish(plan, "chunker-table", &table)?,
-        finish(plan, "wrong-world", &wrong)?,
-    ])
+    let mut components = Vec::new();
+    for name in CHUNKERS {
+        let chunker = text(&format!("{name}.wat"))?;
+        let chunker = encode_wat(name, &chunker, &packages, "auricle:pipeline/chunker-role")?;
+        components.push(finish(plan, name, &chunker)?);
+    }
+    for (name, world) in OTHERS {
+        let own = plan.workspace.join(format!("hostile/wat/{name}.wit"));
+        let packages: Vec<_> = packages.iter().cloned().chain([own]).collect();
+        let other = encode_wat(name, &text(&format!("{name}.wat"))?, &packages, world)?;
+        components.push(finish(plan, name, &other)?);
+    }
+    Ok(components)
 }
+
+/// Chunkers that only WebAssembly text can express.
+const CHUNKERS: [&str; 5] = [
+    "chunker-after",
+    "chunker-dives",
+    "chunker-lowers",
+    "chunker-starts",
+    "chunker-table",
+];
+
+/// Components of worlds of their own, and the worlds.
+const OTHERS: [(&str, &str); 2] = [
+    ("chunker-exits", "hostile:exits/exits"),
+    ("wrong-world", "hostile:other/other"),
+];
 
 /// Auricle's contracts in `wit/`, each after those that it depends on.
 pub const PACKAGES: [&str; 12] = [

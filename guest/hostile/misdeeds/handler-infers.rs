@@ -6,6 +6,7 @@
 //! - `case=many&graph=NAME`: tensors without end, until the host holds no more.
 //! - `case=loop&graph=NAME&times=N`: that many runs of voice activity on nearly as much as one takes.
 //! - `case=zeros&graph=NAME&shape=A,B,C`: how many numbers come of that many zeros for the input `x`.
+//! - `case=numbers&graph=NAME&x=A,B,C`: what comes of these numbers for the input `x` [1, any].
 //! - `case=speech&graph=NAME`: the form's file through a speech model.
 
 use auricle_guest::audio::{Hint, SAMPLE_RATE, Span, decode};
@@ -51,6 +52,7 @@ fn answer(request: &Request) -> Result<String, NnError> {
             Ok("ok".to_owned())
         }
         "zeros" => zeros(request, &Graph::load(name)?),
+        "numbers" => numbers(request, &Graph::load(name)?),
         "speech" => speech(request, &Graph::load(name)?),
         other => Ok(format!("no case {other}")),
     }
@@ -62,6 +64,14 @@ fn zeros(request: &Request, graph: &Graph) -> Result<String, NnError> {
     let numbers = vec![0.0; shape.iter().product::<u32>() as usize];
     let outputs = graph.compute(vec![("x", f32s(&shape, &numbers))])?;
     Ok(outputs.f32s_at(0)?.len().to_string())
+}
+
+fn numbers(request: &Request, graph: &Graph) -> Result<String, NnError> {
+    let given = request.query().get("x").unwrap_or_default().split(',');
+    let given: Vec<f32> = given.filter_map(|number| number.parse().ok()).collect();
+    let input = f32s(&[1, given.len() as u32], &given);
+    let outputs = graph.compute(vec![("x", input)])?;
+    Ok(format!("{:?}", outputs.f32s_at(0)?))
 }
 
 /// Keeps a device busy for some 0.1 s.

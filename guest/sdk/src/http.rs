@@ -13,3 +13,9 @@ pub use crate::bindings::auricle::http::websocket::{
 };
 pub use crate::bindings::wasi::http::types::{IncomingRequest, Method, ResponseOutparam};
 pub use crate::bindings::wasi::io::streams::InputStream;
+
+/// The standard's interfaces as they are, for what the helpers do not have.
+pub mod raw {
+    pub use crate::bindings::wasi::http::types;
+    pub use crate::bindings::wasi::io::streams;
+}

@@ -105,7 +105,7 @@ fn parts(segment: &Segment, starts: &[usize], cuts: &[usize]) -> Vec<Segment> {
         let from = part.checked_sub(1).and_then(|p| list.get(p)).copied();
         (from.unwrap_or(0), list.get(part).copied().unwrap_or(end))
     };
-    let mut part = |number: usize| {
+    let part = |number: usize| {
         let (from, to) = bounds(starts, number, segment.words.len());
         let (text_from, text_to) = bounds(cuts, number, segment.text.len());
         let words = segment.words.get(from..to).unwrap_or_default().to_vec();

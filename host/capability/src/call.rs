@@ -7,6 +7,7 @@
 mod assigner;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use auricle_runtime::{GuestData, GuestFailure, Revision, Runtime, Tally, metered, new_store};
@@ -48,6 +49,9 @@ pub type ResponseBody = UnsyncBoxBody<Bytes, GuestBodyError>;
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the component ended before it had written the whole body")]
 pub struct GuestBodyError;
+
+/// Takes a guest's response, or why there is none.
+type ResponseSender = oneshot::Sender<Result<Response<WasiBody>, ErrorCode>>;
 
 type WasiBody = UnsyncBoxBody<Bytes, wasmtime_wasi_http::Error>;
 
@@ -124,6 +128,8 @@ impl Guests {
         let deadline = scope.deadline;
         let tally = Arc::clone(&revision.tally);
         let attempt = tally.begin();
+        let broken = Arc::new(AtomicBool::new(false));
+        let sender = (sender, Arc::clone(&broken));
         let work = run_http(store, revision, deadline, request, sender);
         let task = AbortOnDrop(tokio::spawn(
             work.instrument(step!("guest", role = "handler")),
@@ -139,6 +145,7 @@ impl Guests {
                     let guarded = |body| GuardedBody {
                         body,
                         tally,
+                        broken,
                         _task: task,
                     };
                     return Ok(response.map(|body| UnsyncBoxBody::new(guarded(body))));
@@ -291,7 +298,7 @@ async fn run_http(
     revision: Arc<Revision<HandlerComponent>>,
     deadline: Instant,
     request: Request<RequestBody>,
-    sender: oneshot::Sender<Result<Response<WasiBody>, ErrorCode>>,
+    (sender, broken): (ResponseSender, Arc<AtomicBool>),
 ) -> Result<(), GuestFailure> {
     let outcome = run(&mut store, deadline, async |store| {
         let mut view = store.data_mut().http();
@@ -310,6 +317,8 @@ async fn run_http(
     })
     .await;
     if let Err(failure) = &outcome {
+        // Before the store goes, and with it the writing end of the body.
+        broken.store(true, Ordering::Release);
         let (tenant, id) = (&store.data().scope.tenant, &store.data().scope.request_id);
         tracing::warn!(%tenant, request_id = %id, kind = failure.kind(), error = %failure, "the handler failed");
     }
@@ -383,6 +392,9 @@ impl Drop for AbortOnDrop {
 struct GuardedBody {
     body: WasiBody,
     tally: Arc<Tally>,
+    /// Whether the guest has failed: its body then ends without having been finished, which is no
+    /// end. wasmtime's own bodies do not tell the two apart.
+    broken: Arc<AtomicBool>,
     _task: AbortOnDrop,
 }
 
@@ -395,10 +407,14 @@ impl http_body::Body for GuardedBody {
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, GuestBodyError>>> {
         let frame = std::pin::Pin::new(&mut self.body).poll_frame(context);
-        if matches!(frame, std::task::Poll::Ready(Some(Err(_)))) {
-            self.tally.failed_late();
-        }
-        frame.map(|frame| frame.map(|result| result.map_err(|_| GuestBodyError)))
+        frame.map(|frame| match frame {
+            None if !self.broken.swap(false, Ordering::AcqRel) => None,
+            None | Some(Err(_)) => {
+                self.tally.failed_late();
+                Some(Err(GuestBodyError))
+            }
+            Some(Ok(frame)) => Some(Ok(frame)),
+        })
     }
 
     fn is_end_stream(&self) -> bool {

@@ -45,7 +45,8 @@ const CODE_ALLOWANCE_BYTES: u64 = 16 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CompileLimits {
-    /// Seconds until the compiler is killed. Default 120.
+    /// Seconds until the compiler is killed: on a busy machine it waits, with its low priority, for most
+    /// of them. Default 300.
     pub timeout_secs: u64,
     /// Seconds of processor time, over all its threads. Default 240.
     pub cpu_secs: u64,
@@ -56,7 +57,7 @@ pub struct CompileLimits {
 impl Default for CompileLimits {
     fn default() -> Self {
         Self {
-            timeout_secs: 120,
+            timeout_secs: 300,
             cpu_secs: 240,
             memory_bytes: 3 << 30,
         }

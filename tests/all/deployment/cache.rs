@@ -26,16 +26,30 @@ fn a_component_that_was_tampered_with_is_compiled_again() {
     let dir = tempfile::tempdir().unwrap();
     let config = config_with_cache("", &dir.path().join("components"));
     Node::assemble(&config).unwrap();
-    let files = compiled(dir.path());
+    let mut files = compiled(dir.path());
+    // The smallest, which is made anew the soonest.
+    files.sort_by_key(|(path, _)| path.metadata().unwrap().len());
     let (path, _) = files.first().unwrap();
     let good = std::fs::read(path).unwrap();
-    for position in [0, good.len() / 2, good.len() - 1] {
+    let flipped = |position: usize| {
         let mut bad = good.clone();
         bad[position] ^= 1;
+        bad
+    };
+    // A byte, an end, and another component's code, which is authentic in its own place.
+    let bad = [
+        flipped(0),
+        flipped(good.len() / 2),
+        flipped(good.len() - 1),
+        good[..good.len() - 100].to_vec(),
+        std::fs::read(&files.last().unwrap().0).unwrap(),
+    ];
+    for (number, bad) in bad.into_iter().enumerate() {
         std::fs::write(path, &bad).unwrap();
         Node::assemble(&config).unwrap();
-        assert!(std::fs::read(path).unwrap() != bad, "byte {position}");
+        assert!(std::fs::read(path).unwrap() != bad, "case {number}");
     }
+    files.sort();
     let after = compiled(dir.path());
     let names =
         |files: &[(PathBuf, SystemTime)]| files.iter().map(|f| f.0.clone()).collect::<Vec<_>>();

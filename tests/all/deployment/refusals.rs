@@ -45,6 +45,12 @@ fn a_component_of_the_wrong_world_is_refused_at_the_start_by_role() {
 }
 
 #[test]
+fn a_component_that_could_end_the_process_is_refused_at_the_start() {
+    let error = refusal("chunker", wasm::CHUNKER_EXITS, "");
+    assert!(error.contains("wasi:cli/exit"), "{error}");
+}
+
+#[test]
 fn what_is_no_component_is_refused_at_the_start() {
     for bytes in [
         b"not WebAssembly".as_slice(),

@@ -6,8 +6,10 @@ use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::{RECURSED, arena, logged_kind};
-use crate::guests::{Tenants, beside, get, key, must_not_name_others, send, transcribe, wasm};
+use super::{RECURSED, arena};
+use crate::guests::{
+    Tenants, beside, get, key, logged_kind, must_not_name_others, send, transcribe, wasm,
+};
 use crate::support::upload::builder;
 use crate::support::{SOON, Server};
 

@@ -89,7 +89,7 @@ impl Builder {
         command.arg("serve").arg("--data-dir").arg(&self.data_dir);
         command.args([
             "--log",
-            "info,auricle::usage=debug,auricle::guest=debug",
+            "info,auricle::usage=debug,auricle::guest=debug,auricle::queue=debug",
             "--log-json",
         ]);
         if let Some(address) = &self.listen {
@@ -195,6 +195,24 @@ impl Server {
         self.status_bytes("VmHWM:")
     }
 
+    /// What the process has open: files, sockets, and temporary files that have no name any more.
+    pub fn open_files(&self) -> OpenFiles {
+        let dir = format!("/proc/{}/fd", self.pid());
+        let entries = std::fs::read_dir(dir).expect("the server runs");
+        let targets: Vec<_> = entries
+            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+            .collect();
+        // The images of components' memory (`/memfd:…`) are no files; they stay with the components.
+        let is_temporary = |target: &&PathBuf| {
+            let target = target.to_string_lossy();
+            target.ends_with(" (deleted)") && !target.starts_with("/memfd:")
+        };
+        OpenFiles {
+            all: targets.len(),
+            temporary: targets.iter().filter(is_temporary).count(),
+        }
+    }
+
     fn status_bytes(&self, field: &str) -> u64 {
         let path = format!("/proc/{}/status", self.pid());
         let status = std::fs::read_to_string(path).expect("the server runs");
@@ -250,6 +268,13 @@ impl Server {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// How much a process has open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenFiles {
+    pub all: usize,
+    pub temporary: usize,
 }
 
 impl Drop for Server {

@@ -3,7 +3,9 @@
 The Rust test `clients` starts servers and says in the environment where they are, and where audio is.
 """
 
+import io
 import os
+import wave
 from pathlib import Path
 
 import httpx2
@@ -78,6 +80,24 @@ def speech():
 def call():
     """30 s of a telephone call of two people."""
     return Path(variable("AURICLE_CALL"))
+
+
+@pytest.fixture(scope="session")
+def two_channels(speech, call):
+    """The first seconds of the one on the left and of the other on the right."""
+
+    def beginning(path):
+        with wave.open(str(path)) as audio:
+            assert audio.getparams()[:3] == (1, 2, 16_000)
+            return audio.readframes(6 * 16_000)
+
+    left, right = beginning(speech), beginning(call)
+    frames = zip(zip(left[::2], left[1::2]), zip(right[::2], right[1::2]))
+    file = io.BytesIO()
+    with wave.open(file, "wb") as audio:
+        audio.setparams((2, 2, 16_000, 0, "NONE", None))
+        audio.writeframes(bytes(byte for frame in frames for sample in frame for byte in sample))
+    return file.getvalue()
 
 
 @pytest.fixture(scope="session")

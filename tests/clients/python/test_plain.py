@@ -41,6 +41,25 @@ def test_speakers_of_verbose_json_are_as_documented(plain, call):
     assert answer["words"][0]["speaker"] == "A"
 
 
+def test_channels_are_as_documented(plain, two_channels):
+    def channels(route="/transcribe", **fields):
+        # Before the file: it says how that is decoded.
+        texts = {"multichannel": "true", **fields}
+        parts = [(name, (None, value.encode())) for name, value in texts.items()]
+        audio = ("file", ("two.wav", two_channels, "audio/wav"))
+        return plain.post(route, files=[*parts, audio])
+
+    answer = channels().json()
+    assert [channel["channel"] for channel in answer["channels"]] == [0, 1]
+    assert {segment["channel"] for segment in answer["segments"]} <= {0, 1}
+    model = {"model": "whisper-1"}
+    for response_format in ["json", "verbose_json"]:
+        answer = channels("/v1/audio/transcriptions", response_format=response_format, **model)
+        assert answer.status_code == 200, answer.text
+    streamed = channels("/v1/audio/transcriptions", stream="true", **model)
+    assert '"channel":' in streamed.text
+
+
 def test_silence_is_an_empty_transcript(plain, silence):
     assert sent(plain, silence).json()["text"] == ""
 

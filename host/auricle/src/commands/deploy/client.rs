@@ -13,7 +13,7 @@ use crate::args::DeployClientArgs;
 use crate::commands::admin::{KEY_VARIABLE, Refused, field, name_of};
 
 /// Longest wait: compiling a large component takes minutes.
-const TIMEOUT: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(330);
 
 /// Holds a tenant's key. A flag would be seen by everybody on the machine.
 const TENANT_KEY_VARIABLE: &str = "AURICLE_KEY";

@@ -1,0 +1,12 @@
+;; A chunker that asks for its setting `text` and computes without end when the host wants room for the
+;; answer: the host's call is under way, between two of the component's.
+(module
+  (import "auricle:runtime/configuration@0.1.0" "get" (func $get (param i32 i32 i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "text")
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (loop $more (br $more))
+    unreachable)
+  (func (export "auricle:pipeline/chunker@0.1.0#split") (param i32 i64) (result i32)
+    (call $get (i32.const 16) (i32.const 4) (i32.const 32))
+    unreachable))
