@@ -124,7 +124,7 @@ impl Asked {
             known: Vec::new(),
         };
         let diarize = self.flag("diarize")?;
-        if diarize && self.multichannel()? {
+        if self.multichannel()? && diarize {
             return Err(Self::channels_or_speakers().about("multichannel"));
         }
         Ok(diarize.then_some(speakers))
