@@ -23,9 +23,9 @@ if [ ! -x "$PROGRAM" ]; then
     say "apt-get cannot download docker-registry: the test with a registry is skipped"
     exit 0
   }
-  dpkg-deb -x "$part"/docker-registry_*.deb "$part/root"
+  dpkg-deb -x "$part"/docker-registry_*.deb "$part/unpacked"
   mkdir -p "$CACHE/usr/bin"
   # Another run may have been quicker; what it moved is the same.
-  mv -f "$part/root/usr/bin/docker-registry" "$PROGRAM"
+  mv -f "$part/unpacked/usr/bin/docker-registry" "$PROGRAM"
 fi
 echo "AURICLE_REGISTRY_PROGRAM=$PROGRAM"
