@@ -7,7 +7,7 @@ use std::sync::Arc;
 use auricle::assemble::Server;
 use auricle::config::{Config, FileConfig};
 use auricle_capability::ChunkerComponent;
-use auricle_deployment::{Plan, TenantDeployments, Workshop};
+use auricle_deployment::{Plan, Preparer, TenantDeployments};
 use auricle_models::StoreDirs;
 use auricle_runtime::{RevisionParts, RuntimeError};
 use auricle_speech::TenantId;
@@ -27,7 +27,7 @@ pub struct Inside {
 pub struct InsideNode {
     pub pipeline: auricle_pipeline::Pipeline,
     pub scheduler: Arc<auricle_inference::Scheduler>,
-    pub workshop: Arc<Workshop>,
+    pub preparer: Arc<Preparer>,
 }
 
 impl Inside {
@@ -40,7 +40,7 @@ impl Inside {
         let node = InsideNode {
             pipeline: server.node.pipeline.clone(),
             scheduler: Arc::clone(&server.node.scheduler),
-            workshop: Arc::clone(&server.node.workshop),
+            preparer: Arc::clone(&server.node.preparer),
         };
         let stop = CancellationToken::new();
         tokio::spawn(server.serve(stop.clone()));
@@ -71,8 +71,8 @@ impl Inside {
                 .collect(),
             ..Plan::default()
         };
-        let workshop = Arc::clone(&self.node.workshop);
-        let parts = tokio::task::spawn_blocking(move || workshop.parts(plan));
+        let preparer = Arc::clone(&self.node.preparer);
+        let parts = tokio::task::spawn_blocking(move || preparer.parts(plan));
         parts.await.unwrap()
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Result;
 use auricle_backend_whisper::WhisperLoader;
 use auricle_capability::Guests;
-use auricle_deployment::{Desk, DeskParts, Judge, Workshop};
+use auricle_deployment::{ControlPlane, ControlPlaneParts, Preparer, RolloutMonitor};
 use auricle_gateway::{Bound, DrainReport, Gateway};
 use auricle_inference::{
     DeviceConfig, Lease, ModelSource, ModelSourceError, Registry, RegistryConfig, Scheduler,
@@ -37,7 +37,7 @@ pub struct Node {
     /// The device's queue.
     pub scheduler: Arc<Scheduler>,
     /// Makes components ready.
-    pub workshop: Arc<Workshop>,
+    pub preparer: Arc<Preparer>,
     /// Calls guests.
     guests: Guests,
     /// The names of graphs.
@@ -73,9 +73,9 @@ impl Node {
         })?);
         let runtime = Runtime::start(config.file.runtime.clone())?;
         let limits = config.file.limits.clone();
-        let workshop = Arc::new(Workshop::new(runtime, components::FIRST_PARTY, limits)?);
+        let preparer = Arc::new(Preparer::new(runtime, components::FIRST_PARTY, limits)?);
         nn::check(config, &store)?;
-        let deployments = Arc::new(components::fleet(&workshop, config)?);
+        let deployments = Arc::new(components::fleet(&preparer, config)?);
         let names = ModelNames {
             default: config.default_model.clone(),
             aliases: models.aliases()?,
@@ -84,7 +84,7 @@ impl Node {
         let graphs = graphs::parts(config, &store);
         let batch_over = models.fairness.batch_over();
         let granted = nn::graphs(graphs.as_ref(), &registry, &scheduler, batch_over);
-        let guests = Guests::new(workshop.runtime())
+        let guests = Guests::new(preparer.runtime())
             .with_graphs(granted)
             .with_converter(config.file.audio.ffmpeg.converter()?);
         let pipeline = Pipeline::new(PipelineParts {
@@ -101,27 +101,31 @@ impl Node {
             pipeline,
             registry,
             scheduler,
-            workshop,
+            preparer,
             guests,
             store,
         })
     }
 
-    /// The desk at which this node's deployments are changed, and the thread that judges them.
-    fn desk(&self, config: &Config, store: Arc<dyn DeploymentStore>) -> Result<(Arc<Desk>, Judge)> {
+    /// What changes this node's deployments, and the thread that watches them.
+    fn control_plane(
+        &self,
+        config: &Config,
+        store: Arc<dyn DeploymentStore>,
+    ) -> Result<(Arc<ControlPlane>, RolloutMonitor)> {
         let own: BTreeSet<String> = config.file.models.graphs.keys().cloned().collect();
         let models = Arc::clone(&self.store);
-        let parts = DeskParts {
+        let parts = ControlPlaneParts {
             store,
-            workshop: Arc::clone(&self.workshop),
+            preparer: Arc::clone(&self.preparer),
             fleet: Arc::clone(self.pipeline.deployments()),
             guests: self.guests.clone(),
             knows_graph: Box::new(move |name| own.contains(name) || nn::is_known(&models, name)),
             config: config.file.deployments.clone(),
         };
-        let desk = Desk::open(parts, &config.data_dir.join("wasm"))?;
-        let judge = Judge::start(Arc::clone(&desk))?;
-        Ok((desk, judge))
+        let control_plane = ControlPlane::open(parts, &config.data_dir.join("wasm"))?;
+        let rollouts = RolloutMonitor::start(Arc::clone(&control_plane))?;
+        Ok((control_plane, rollouts))
     }
 }
 
@@ -136,7 +140,7 @@ pub struct Server {
     /// Keeps keys and quotas up to date.
     _upkeep: Upkeep,
     /// Promotes and rolls back.
-    _judge: Judge,
+    _rollouts: RolloutMonitor,
 }
 
 impl Server {
@@ -145,14 +149,14 @@ impl Server {
     /// # Errors
     /// When any of it fails; nothing listens then.
     pub async fn start(config: Config) -> Result<Self> {
-        let (tenancy, upkeep, node, desk, judge) = {
+        let (tenancy, upkeep, node, control_plane, rollouts) = {
             let config = config.clone();
             let assemble = move || -> Result<_> {
                 let store = Arc::new(SqliteStore::open(&config.data_dir)?);
                 let (tenancy, upkeep) = tenancy(&config, Arc::clone(&store))?;
                 let node = Node::assemble(&config)?;
-                let (desk, judge) = node.desk(&config, store)?;
-                Ok((tenancy, upkeep, node, desk, judge))
+                let (control_plane, rollouts) = node.control_plane(&config, store)?;
+                Ok((tenancy, upkeep, node, control_plane, rollouts))
             };
             tokio::task::spawn_blocking(assemble).await??
         };
@@ -160,14 +164,14 @@ impl Server {
         let lease = node.registry.lease(&model, false).await?;
         lease.pin();
         let bound = Gateway::bind(config.file.server, tenancy).await?;
-        let bound = bound.with_desk(desk);
+        let bound = bound.with_control_plane(control_plane);
         Ok(Self {
             node,
             bound,
             model,
             _default_model: lease,
             _upkeep: upkeep,
-            _judge: judge,
+            _rollouts: rollouts,
         })
     }
 

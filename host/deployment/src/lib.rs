@@ -11,10 +11,10 @@
 //!
 //! # Layout
 //! - [`fleet`]: what requests ask. [`part`]: what differs between the roles.
-//! - [`desk`]: what operators and tenants ask: push, set, promote, roll back, status.
-//! - [`workshop`]: from bytes to something that can be called. `smoke`: the first call.
+//! - [`control_plane`]: what operators and tenants ask: push, set, promote, roll back, status.
+//! - [`prepare`]: from bytes to something that can be called. `smoke`: the first call.
 //! - [`blobs`]: the bytes, on disk. [`signature`]: who answers for them.
-//! - [`judge`]: promotion and rollback by themselves. [`shadow`]: answers compared.
+//! - [`rollout`]: promotion and rollback by themselves. [`shadow`]: answers compared.
 //!
 //! # Limits
 //! One server writes: a second one on the same data directory serves what was deployed when it
@@ -22,22 +22,22 @@
 
 pub mod blobs;
 pub mod config;
-pub mod desk;
+pub mod control_plane;
 pub mod error;
 pub mod fleet;
-pub mod judge;
 pub mod part;
+pub mod prepare;
+pub mod rollout;
 pub mod shadow;
 pub mod signature;
 mod smoke;
 pub mod status;
-pub mod workshop;
 
 pub use config::{DeploymentConfig, RoleLimits};
-pub use desk::{Desk, DeskParts, Push};
+pub use control_plane::{ControlPlane, ControlPlaneParts, Push};
 pub use error::DeployError;
 pub use fleet::{Deployments, TenantDeployments};
-pub use judge::Judge;
 pub use part::Part;
+pub use prepare::{FirstParty, Plan, Preparer};
+pub use rollout::RolloutMonitor;
 pub use shadow::{Answer, ShadowReport};
-pub use workshop::{FirstParty, Plan, Workshop};

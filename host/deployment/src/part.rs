@@ -13,8 +13,8 @@ use futures::future::BoxFuture;
 
 use crate::config::RoleLimits;
 use crate::fleet::TenantDeployments;
+use crate::prepare::FirstParty;
 use crate::smoke;
-use crate::workshop::FirstParty;
 
 /// A component in one role.
 pub trait Part: Sized + Send + Sync + 'static {

@@ -5,7 +5,7 @@ use auricle_speech::TenantId;
 use auricle_tenancy::{Role, StoreError, StoredCandidate, StoredRevision};
 use serde::Serialize;
 
-use crate::desk::Desk;
+use crate::control_plane::ControlPlane;
 use crate::error::DeployError;
 use crate::shadow::ShadowReport;
 
@@ -77,7 +77,7 @@ impl From<&Counts> for Calls {
     }
 }
 
-impl Desk {
+impl ControlPlane {
     /// What serves a role of a tenant and how it does.
     ///
     /// # Errors

@@ -104,21 +104,21 @@ async fn accept<A: App>(listener: Listener, shared: Arc<Shared<A>>) {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let desk = Desk {
+        let service = AdminService {
             shared: Arc::clone(&shared),
             source: source.ip(),
             address: listener.addr,
         };
         connections.spawn(async move {
-            serve(stream, desk).await;
+            serve(stream, service).await;
             drop(place);
         });
     }
 }
 
-async fn serve<A: App>(stream: TcpStream, desk: Desk<A>) {
+async fn serve<A: App>(stream: TcpStream, service: AdminService<A>) {
     let service = service_fn(|request| {
-        let answer = desk.answer(request);
+        let answer = service.answer(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
@@ -131,7 +131,7 @@ async fn serve<A: App>(stream: TcpStream, desk: Desk<A>) {
 }
 
 /// What answers one connection.
-struct Desk<A> {
+struct AdminService<A> {
     shared: Arc<Shared<A>>,
     /// Where the connection comes from.
     source: IpAddr,
@@ -139,7 +139,7 @@ struct Desk<A> {
     address: SocketAddr,
 }
 
-impl<A: App> Desk<A> {
+impl<A: App> AdminService<A> {
     async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
         let outcome = match request.uri().path() {
             "/metrics" => self.metrics(&request),
@@ -181,7 +181,7 @@ impl<A: App> Desk<A> {
         let actor = door::enter(self.address, self.source, &head.headers, &self.shared)?;
         let body = receive(&self.shared, &head, body).await?;
         let tenancy = Arc::clone(&self.shared.tenancy);
-        let desk = self.shared.desk.clone();
+        let control_plane = self.shared.control_plane.clone();
         // The store may wait for a disk.
         let answered = tokio::task::spawn_blocking(move || {
             let call = api::Call {
@@ -191,7 +191,7 @@ impl<A: App> Desk<A> {
                 query: head.uri.query(),
                 body: &body,
                 signature: signature(&head.headers),
-                desk: desk.as_deref(),
+                control_plane: control_plane.as_deref(),
             };
             call.answer(&tenancy)
         });
@@ -212,10 +212,10 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let limit = match (
-        &shared.desk,
+        &shared.control_plane,
         deployments::is_push(&head.method, head.uri.path()),
     ) {
-        (Some(desk), true) => desk.max_component_bytes(),
+        (Some(control_plane), true) => control_plane.max_component_bytes(),
         _ => {
             door::check_content_type(&head.method, &head.headers)?;
             return read(body, MAX_BODY_BYTES, PATIENCE).await;

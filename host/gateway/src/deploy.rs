@@ -37,7 +37,7 @@ pub(crate) async fn answer<A>(
     let authorization = head.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
     let (tenant, actor) = shared.tenancy.admit_deploy(authorization, source)?;
     let body = admin::receive(shared, &head, body).await?;
-    let (tenancy, desk) = (Arc::clone(&shared.tenancy), shared.desk.clone());
+    let (tenancy, control_plane) = (Arc::clone(&shared.tenancy), shared.control_plane.clone());
     // It may compile.
     let answered = tokio::task::spawn_blocking(move || {
         let call = admin::api::Call {
@@ -47,7 +47,7 @@ pub(crate) async fn answer<A>(
             query: head.uri.query(),
             body: &body,
             signature: admin::signature(&head.headers),
-            desk: desk.as_deref(),
+            control_plane: control_plane.as_deref(),
         };
         let path = call.path.strip_prefix(PREFIX).unwrap_or_default();
         call.answer_tenant(&tenancy, &tenant, path)

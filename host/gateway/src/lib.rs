@@ -1,9 +1,9 @@
 //! Listens, routes and answers HTTP and WebSocket.
 //!
 //! Owns sockets, limits and the order in which a request meets them; knows nothing of speech, and of
-//! WebAssembly the desk at which components are deployed. What a request means is an [`App`]'s business. Everything a request holds ends with
-//! it, by drop: the client leaving, the deadline and the end of a drain all look the same to an
-//! app.
+//! WebAssembly only the control plane of deployments, whose calls it passes on. What a request means
+//! is an [`App`]'s business. Everything a request holds ends with it, by drop: the client leaving,
+//! the deadline and the end of a drain all look the same to an app.
 //!
 //! # The line
 //! `listen` (connection permit) → `connection` (HTTP/1 or HTTP/2) → `service` (request id, span,

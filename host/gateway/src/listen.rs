@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auricle_deployment::Desk;
+use auricle_deployment::ControlPlane;
 use auricle_tenancy::{Tenancy, check_exposure};
 use futures::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -88,7 +88,7 @@ impl Gateway {
             listeners,
             addrs,
             admin,
-            desk: None,
+            control_plane: None,
         })
     }
 }
@@ -102,7 +102,7 @@ pub struct Bound {
     listeners: Vec<TcpListener>,
     addrs: Vec<SocketAddr>,
     admin: Option<admin::Listener>,
-    desk: Option<Arc<Desk>>,
+    control_plane: Option<Arc<ControlPlane>>,
 }
 
 /// How a drain went.
@@ -117,10 +117,10 @@ pub struct DrainReport {
 }
 
 impl Bound {
-    /// Has deployments changed at this desk; without one they cannot be.
+    /// Has deployments changed through this control plane; without one they cannot be.
     #[must_use]
-    pub fn with_desk(mut self, desk: Arc<Desk>) -> Self {
-        self.desk = Some(desk);
+    pub fn with_control_plane(mut self, control_plane: Arc<ControlPlane>) -> Self {
+        self.control_plane = Some(control_plane);
         self
     }
 
@@ -146,7 +146,7 @@ impl Bound {
             admission: Admission::new(self.config.admission.clone()),
             config: self.config,
             tenancy: self.tenancy,
-            desk: self.desk,
+            control_plane: self.control_plane,
             pushes: Semaphore::new(MAX_PUSHES),
             cors: self.cors,
             tasks: TaskTracker::new(),

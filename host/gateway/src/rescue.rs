@@ -136,7 +136,7 @@ fn of_admin(error: &AdminError) -> Answer {
         AdminError::Browser => say(403, "origin_not_allowed", message),
         AdminError::Host => say(421, "wrong_host", message),
         AdminError::OperatorOnly => say(403, "operator_only", message),
-        AdminError::NoDesk => say(409, "no_server", message),
+        AdminError::NoControlPlane => say(409, "no_server", message),
         AdminError::Pushing => say(503, "overloaded", message).after(SOON),
         AdminError::Store(error) => of_store(error),
         AdminError::Deploy(error) => of_deploy(error),

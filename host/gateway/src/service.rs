@@ -8,7 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use auricle_deployment::Desk;
+use auricle_deployment::ControlPlane;
 use auricle_tenancy::{Access, Account, Tenancy};
 use futures::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, ORIGIN};
@@ -45,7 +45,7 @@ pub(crate) struct Shared<A> {
     pub(crate) config: GatewayConfig,
     pub(crate) tenancy: Arc<Tenancy>,
     /// Where deployments are changed.
-    pub(crate) desk: Option<Arc<Desk>>,
+    pub(crate) control_plane: Option<Arc<ControlPlane>>,
     /// Components that may be sent now.
     pub(crate) pushes: Semaphore,
     pub(crate) admission: Arc<Admission>,

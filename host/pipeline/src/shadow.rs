@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{self, Receiver};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Pipeline;
-use crate::transcribe::{Events, Hands, Line, send};
+use crate::transcribe::{Events, Line, RoleRevisions, send};
 
 /// Longest time that one comparison may take.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -33,7 +33,7 @@ pub(crate) fn place() -> Place {
 pub(crate) struct Shadow {
     role: Role,
     number: u64,
-    hands: Hands,
+    revisions: RoleRevisions,
     _place: OwnedSemaphorePermit,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Shadow {
 pub(crate) fn wanted(
     place: &Place,
     deployments: &TenantDeployments,
-    hands: &Hands,
+    revisions: &RoleRevisions,
     scope: &RequestScope,
 ) -> Option<Shadow> {
     let id = &scope.request_id;
@@ -52,15 +52,15 @@ pub(crate) fn wanted(
         (None, Some(assigner)) => (Role::SpeakerAssigner, assigner.number),
         (None, None) => return None,
     };
-    let mut hands = hands.clone();
+    let mut revisions = revisions.clone();
     match role {
-        Role::Chunker => hands.chunker = chunker?,
-        _ => hands.assigner = assigner?,
+        Role::Chunker => revisions.chunker = chunker?,
+        _ => revisions.assigner = assigner?,
     }
     Some(Shadow {
         role,
         number,
-        hands,
+        revisions,
         _place: Arc::clone(place).try_acquire_owned().ok()?,
     })
 }
@@ -139,7 +139,7 @@ impl Shadow {
             options,
             is_counted: false,
         };
-        let work = async move { line.run(&self.hands, &sender).await };
+        let work = async move { line.run(&self.revisions, &sender).await };
         let (done, said) = tokio::join!(work, overhear(receiver, None));
         done.and(said)
     }

@@ -29,7 +29,7 @@ pub(crate) async fn transcribe(
 ) -> Result<(), SpeechError> {
     let inner = &pipeline.inner;
     let deployments = inner.deployments_of(scope).await?;
-    let hands = Hands {
+    let revisions = RoleRevisions {
         chunker: deployments.chunker.revision_for(&scope.request_id),
         assigner: deployments.assigner.revision_for(&scope.request_id),
     };
@@ -40,11 +40,11 @@ pub(crate) async fn transcribe(
         options,
         is_counted: true,
     };
-    let Some(shadow) = shadow::wanted(&inner.shadows, &deployments, &hands, scope) else {
-        return line.run(&hands, events).await;
+    let Some(shadow) = shadow::wanted(&inner.shadows, &deployments, &revisions, scope) else {
+        return line.run(&revisions, events).await;
     };
     let (sender, receiver) = mpsc::channel(crate::QUEUED_EVENTS);
-    let work = async move { line.run(&hands, &sender).await };
+    let work = async move { line.run(&revisions, &sender).await };
     let (done, said) = tokio::join!(work, shadow::overhear(receiver, Some(events)));
     done?;
     shadow.compare(pipeline, scope, clip, options, said?);
@@ -53,7 +53,7 @@ pub(crate) async fn transcribe(
 
 /// The revisions that work on one request.
 #[derive(Clone)]
-pub(crate) struct Hands {
+pub(crate) struct RoleRevisions {
     pub(crate) chunker: Arc<Revision<ChunkerComponent>>,
     pub(crate) assigner: Arc<Revision<AssignerComponent>>,
 }
@@ -69,7 +69,11 @@ pub(crate) struct Line<'a> {
 }
 
 impl Line<'_> {
-    pub(crate) async fn run(&self, hands: &Hands, events: &Events) -> Result<(), SpeechError> {
+    pub(crate) async fn run(
+        &self,
+        revisions: &RoleRevisions,
+        events: &Events,
+    ) -> Result<(), SpeechError> {
         let Self {
             pipeline,
             scope,
@@ -93,7 +97,7 @@ impl Line<'_> {
         }
         let assigner = inner
             .guests
-            .assigner(&hands.assigner, scope)
+            .assigner(&revisions.assigner, scope)
             .await
             .map_err(failed("speaker-assigner", scope))?;
         let start = |speakers| Diarizing::start(pipeline, scope, clip, speakers);
@@ -102,7 +106,7 @@ impl Line<'_> {
             voices: Some(Arc::clone(&voices) as _),
             options: options.chunking,
         };
-        let spans = cut(inner, &hands.chunker, scope, listening, clip).await?;
+        let spans = cut(inner, &revisions.chunker, scope, listening, clip).await?;
         let language = self.language(&lease, spans.first()).await?;
         send(events, Event::Language(language)).await?;
         let mut out = Out {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use auricle_capability::{AssignerComponent, ChunkerComponent, DecoderComponent, HandlerComponent};
-use auricle_deployment::{Deployments, FirstParty, Part, Plan, TenantDeployments, Workshop};
+use auricle_deployment::{Deployments, FirstParty, Part, Plan, Preparer, TenantDeployments};
 use auricle_runtime::{Deployment, Serving};
 use auricle_speech::TenantId;
 
@@ -20,12 +20,12 @@ pub(super) const FIRST_PARTY: FirstParty = FirstParty {
 };
 
 /// What serves tenants that deploy nothing.
-pub(super) fn fleet(workshop: &Workshop, config: &Config) -> Result<Deployments> {
-    let first_party = tenant(workshop, &TenantConfig::default(), None)?;
+pub(super) fn fleet(preparer: &Preparer, config: &Config) -> Result<Deployments> {
+    let first_party = tenant(preparer, &TenantConfig::default(), None)?;
     let mut tenants = HashMap::new();
     for (name, own) in &config.file.tenants {
         let id = TenantId::new(name)?;
-        let deployments = tenant(workshop, own, Some(&first_party))
+        let deployments = tenant(preparer, own, Some(&first_party))
             .with_context(|| format!("tenant '{name}'"))?;
         tenants.insert(id, deployments);
     }
@@ -34,20 +34,20 @@ pub(super) fn fleet(workshop: &Workshop, config: &Config) -> Result<Deployments>
 
 /// A tenant's deployments; roles that it does not set are shared with `base`.
 fn tenant(
-    workshop: &Workshop,
+    preparer: &Preparer,
     tenant: &TenantConfig,
     base: Option<&TenantDeployments>,
 ) -> Result<TenantDeployments> {
     Ok(TenantDeployments {
-        handler: role::<HandlerComponent>(workshop, tenant.handler.as_ref(), base)?,
-        decoder: role::<DecoderComponent>(workshop, tenant.decoder.as_ref(), base)?,
-        chunker: role::<ChunkerComponent>(workshop, tenant.chunker.as_ref(), base)?,
-        assigner: role::<AssignerComponent>(workshop, tenant.speaker_assigner.as_ref(), base)?,
+        handler: role::<HandlerComponent>(preparer, tenant.handler.as_ref(), base)?,
+        decoder: role::<DecoderComponent>(preparer, tenant.decoder.as_ref(), base)?,
+        chunker: role::<ChunkerComponent>(preparer, tenant.chunker.as_ref(), base)?,
+        assigner: role::<AssignerComponent>(preparer, tenant.speaker_assigner.as_ref(), base)?,
     })
 }
 
 fn role<P: Part>(
-    workshop: &Workshop,
+    preparer: &Preparer,
     component: Option<&ComponentConfig>,
     base: Option<&TenantDeployments>,
 ) -> Result<Arc<Deployment<P>>> {
@@ -70,7 +70,7 @@ fn role<P: Part>(
         graphs: component.map(|own| own.nn.clone()).unwrap_or_default(),
         limits: component.and_then(|own| own.limits.clone()),
     };
-    let parts = workshop.parts::<P>(plan).with_context(|| match path {
+    let parts = preparer.parts::<P>(plan).with_context(|| match path {
         Some(path) => format!("the component {} cannot be used", path.display()),
         None => "a first-party component cannot be used".to_owned(),
     })?;

@@ -4,7 +4,7 @@
 //! it otherwise asks one for, with the same answers. What comes to be administered later gets a
 //! module of its own and a line in [`Call::answer`].
 
-use auricle_deployment::Desk;
+use auricle_deployment::ControlPlane;
 use auricle_speech::TenantId;
 use auricle_tenancy::{Actor, Listed, Store, Tenancy};
 use bytes::Bytes;
@@ -41,7 +41,7 @@ pub struct Call<'a> {
     /// Who answers for a component that is sent: the header of that name, JSON.
     pub signature: Option<&'a str>,
     /// Where deployments are changed; only a running server has one.
-    pub desk: Option<&'a Desk>,
+    pub control_plane: Option<&'a ControlPlane>,
 }
 
 /// The header that a component's signature comes in.

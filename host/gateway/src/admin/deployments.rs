@@ -5,7 +5,7 @@
 //! `signers` and `signers/{id}`.
 
 use auricle_deployment::signature::SignedStatement;
-use auricle_deployment::{Desk, Push};
+use auricle_deployment::{ControlPlane, Push};
 use auricle_speech::TenantId;
 use auricle_tenancy::{
     Change, ComponentDigest, NewRevision, Place, Role, StoreError, StoredComponent, TrialPlan,
@@ -43,8 +43,12 @@ pub(super) fn is_push(method: &Method, path: &str) -> bool {
 }
 
 pub(super) fn reply(call: &Call<'_>, whose: &Whose<'_>, path: &[&str]) -> Result<Reply, Refusal> {
-    let desk = call.desk.ok_or(AdminError::NoDesk)?;
-    let asked = Asked { call, whose, desk };
+    let control_plane = call.control_plane.ok_or(AdminError::NoControlPlane)?;
+    let asked = Asked {
+        call,
+        whose,
+        control_plane,
+    };
     match path {
         ["components", rest @ ..] => asked.components(rest),
         ["signers", rest @ ..] => asked.signers(rest),
@@ -96,27 +100,30 @@ struct NewSigner {
 struct Asked<'a> {
     call: &'a Call<'a>,
     whose: &'a Whose<'a>,
-    desk: &'a Desk,
+    control_plane: &'a ControlPlane,
 }
 
 impl Asked<'_> {
     fn components(&self, path: &[&str]) -> Result<Reply, Refusal> {
-        let (desk, tenant, call) = (self.desk, self.whose.tenant, self.call);
+        let (control_plane, tenant, call) = (self.control_plane, self.whose.tenant, self.call);
         match (path, call.method) {
             ([], &Method::GET) => {
                 let page = call.listing()?.page;
-                let listed = desk.components(tenant, &page).map_err(AdminError::from)?;
+                let listed = control_plane
+                    .components(tenant, &page)
+                    .map_err(AdminError::from)?;
                 Ok(Reply::list(listed, component))
             }
             ([], &Method::POST) => self.push(),
             ([], _) => Err(Refusal::Method { allow: "GET, POST" }),
             ([digest], &Method::GET) => {
-                let found = desk.store().component(tenant, &parse(digest)?);
+                let found = control_plane.store().component(tenant, &parse(digest)?);
                 Ok(Reply::found(component(found.map_err(AdminError::from)?)))
             }
             ([digest], &Method::DELETE) => {
                 let digest = parse(digest)?;
-                desk.remove(call.actor, tenant, &digest)
+                control_plane
+                    .remove(call.actor, tenant, &digest)
                     .map_err(AdminError::from)?;
                 let gone = json!({ "object": "component", "id": digest, "deleted": true });
                 Ok(Reply::changed(gone))
@@ -125,7 +132,7 @@ impl Asked<'_> {
                 allow: "GET, DELETE",
             }),
             ([digest, "content"], &Method::GET) => {
-                let bytes = desk.content(tenant, &parse(digest)?);
+                let bytes = control_plane.content(tenant, &parse(digest)?);
                 Ok(Reply::component(bytes.map_err(AdminError::from)?))
             }
             ([_, "content"], _) => Err(Refusal::Method { allow: "GET" }),
@@ -149,7 +156,9 @@ impl Asked<'_> {
             bytes: self.call.body,
             signature,
         };
-        let pushed = self.desk.push(self.call.actor, self.whose.tenant, push);
+        let pushed = self
+            .control_plane
+            .push(self.call.actor, self.whose.tenant, push);
         let (stored, is_new) = pushed.map_err(AdminError::from)?;
         Ok(match is_new {
             true => Reply::created(component(stored)),
@@ -158,7 +167,7 @@ impl Asked<'_> {
     }
 
     fn signers(&self, path: &[&str]) -> Result<Reply, Refusal> {
-        let (store, tenant, call) = (self.desk.store(), self.whose.tenant, self.call);
+        let (store, tenant, call) = (self.control_plane.store(), self.whose.tenant, self.call);
         let changes = matches!(*call.method, Method::POST | Method::DELETE);
         if changes && !self.whose.is_operator {
             return Err(AdminError::OperatorOnly.into());
@@ -171,7 +180,9 @@ impl Asked<'_> {
             }
             ([], &Method::POST) => {
                 let new: NewSigner = call.input()?;
-                let added = self.desk.add_signer(call.actor, tenant, &new.public_key);
+                let added = self
+                    .control_plane
+                    .add_signer(call.actor, tenant, &new.public_key);
                 Ok(Reply::created(json!(added.map_err(AdminError::from)?)))
             }
             ([], _) if self.whose.is_operator => Err(Refusal::Method { allow: "GET, POST" }),
@@ -191,7 +202,11 @@ impl Asked<'_> {
     fn overview(&self) -> Result<Reply, Refusal> {
         let statuses = Role::ALL
             .iter()
-            .map(|role| self.desk.status(self.whose.tenant, *role).map(deployment))
+            .map(|role| {
+                self.control_plane
+                    .status(self.whose.tenant, *role)
+                    .map(deployment)
+            })
             .collect::<Result<Vec<Value>, _>>()
             .map_err(AdminError::from)?;
         let list = json!({ "object": "list", "data": statuses, "has_more": false });
@@ -199,12 +214,12 @@ impl Asked<'_> {
     }
 
     fn deployment(&self, role: Role, path: &[&str]) -> Result<Reply, Refusal> {
-        let (desk, tenant, call) = (self.desk, self.whose.tenant, self.call);
+        let (control_plane, tenant, call) = (self.control_plane, self.whose.tenant, self.call);
         match (path, call.method) {
             ([], &Method::GET) => Ok(Reply::found(self.status(role)?)),
             (["revisions"], &Method::GET) => {
                 let page = call.listing()?.page;
-                let listed = desk.store().revisions(tenant, role, &page);
+                let listed = control_plane.store().revisions(tenant, role, &page);
                 Ok(Reply::list(listed.map_err(AdminError::from)?, |revision| {
                     json!(revision)
                 }))
@@ -212,7 +227,7 @@ impl Asked<'_> {
             (["revisions"], &Method::POST) => self.deploy(role),
             (["history"], &Method::GET) => {
                 let page = call.listing()?.page;
-                let listed = desk.store().history(tenant, role, &page);
+                let listed = control_plane.store().history(tenant, role, &page);
                 Ok(Reply::list(listed.map_err(AdminError::from)?, |entry| {
                     json!(entry)
                 }))
@@ -238,7 +253,9 @@ impl Asked<'_> {
             limits: new.limits,
         };
         let (actor, tenant) = (self.call.actor, self.whose.tenant);
-        let deployed = self.desk.deploy(actor, tenant, role, &revision, &place);
+        let deployed = self
+            .control_plane
+            .deploy(actor, tenant, role, &revision, &place);
         let deployed = deployed.map_err(AdminError::from)?;
         let mut status = self.status(role)?;
         if let Some(fields) = status.as_object_mut() {
@@ -255,7 +272,7 @@ impl Asked<'_> {
         }
         let (actor, tenant) = (self.call.actor, self.whose.tenant);
         let candidate = || -> Result<u64, AdminError> {
-            let state = self.desk.state(tenant, role)?;
+            let state = self.control_plane.state(tenant, role)?;
             let candidate = state.candidate.map(|candidate| candidate.number);
             Ok(step.revision.or(candidate).ok_or(StoreError::NoCandidate)?)
         };
@@ -264,13 +281,17 @@ impl Asked<'_> {
             "abandon" => Change::Abandon(candidate()?),
             _ => Change::Rollback(step.revision),
         };
-        let changed = self.desk.change(actor, tenant, role, change, &step.reason);
+        let changed = self
+            .control_plane
+            .change(actor, tenant, role, change, &step.reason);
         changed.map_err(AdminError::from)?;
         Ok(Reply::changed(self.status(role)?))
     }
 
     fn status(&self, role: Role) -> Result<Value, AdminError> {
-        Ok(deployment(self.desk.status(self.whose.tenant, role)?))
+        Ok(deployment(
+            self.control_plane.status(self.whose.tenant, role)?,
+        ))
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) enum AdminError {
     #[error(
         "deployments are changed by a running server: give its address (--admin-url, or --server with a key)"
     )]
-    NoDesk,
+    NoControlPlane,
     #[error("send the component as 'content-type: application/wasm'")]
     NotWasm,
     #[error("other components are being sent: try again")]

@@ -46,8 +46,8 @@ pub(super) fn reply(call: &Call<'_>, store: &dyn Store, path: &[&str]) -> Result
         Method::DELETE => {
             let deleted = store.delete_tenant(call.actor, &id);
             deleted.map_err(AdminError::from)?;
-            if let Some(desk) = call.desk {
-                desk.forget(&id);
+            if let Some(control_plane) = call.control_plane {
+                control_plane.forget(&id);
             }
             Reply::changed(json!({ "object": "tenant", "id": id.as_str(), "deleted": true }))
         }

@@ -23,20 +23,20 @@ use crate::config::DeploymentConfig;
 use crate::error::DeployError;
 use crate::fleet::{Deployed, Deployments, Loader, TenantDeployments};
 use crate::part::{Part, for_role};
+use crate::prepare::Preparer;
 use crate::signature::{self, SignedStatement};
-use crate::workshop::Workshop;
 
 use act::{Act, plan};
 
 /// Whether a graph or model of this name is known here.
 pub type KnowsGraph = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// What a desk rests on.
-pub struct DeskParts {
+/// What a control plane rests on.
+pub struct ControlPlaneParts {
     /// What is kept.
     pub store: Arc<dyn DeploymentStore>,
     /// Makes components ready.
-    pub workshop: Arc<Workshop>,
+    pub preparer: Arc<Preparer>,
     /// What requests ask.
     pub fleet: Arc<Deployments>,
     /// Calls guests.
@@ -48,14 +48,14 @@ pub struct DeskParts {
 }
 
 /// Where deployments are changed.
-pub struct Desk {
-    parts: DeskParts,
+pub struct ControlPlane {
+    parts: ControlPlaneParts,
     blobs: Blobs,
 }
 
-impl std::fmt::Debug for Desk {
+impl std::fmt::Debug for ControlPlane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Desk")
+        f.debug_struct("ControlPlane")
             .field("blobs", &self.blobs)
             .finish_non_exhaustive()
     }
@@ -69,19 +69,22 @@ pub struct Push<'a> {
     pub signature: Option<SignedStatement>,
 }
 
-impl Desk {
-    /// Opens the desk on the components in `dir` and has `parts.fleet` serve what was deployed.
+impl ControlPlane {
+    /// Opens the control plane on the components in `dir` and has `parts.fleet` serve what was deployed.
     ///
     /// # Errors
     /// When the directory or the store cannot be read.
-    pub fn open(parts: DeskParts, dir: &Path) -> Result<Arc<Self>, DeployError> {
-        let desk = Arc::new(Self {
+    pub fn open(parts: ControlPlaneParts, dir: &Path) -> Result<Arc<Self>, DeployError> {
+        let control_plane = Arc::new(Self {
             blobs: Blobs::open(dir)?,
             parts,
         });
-        let tenants = desk.parts.store.deployed_tenants()?;
-        desk.parts.fleet.begin(Arc::clone(&desk) as _, tenants);
-        Ok(desk)
+        let tenants = control_plane.parts.store.deployed_tenants()?;
+        control_plane
+            .parts
+            .fleet
+            .begin(Arc::clone(&control_plane) as _, tenants);
+        Ok(control_plane)
     }
 
     /// What requests ask.
@@ -105,7 +108,7 @@ impl Desk {
     /// Largest component, in bytes.
     #[must_use]
     pub fn max_component_bytes(&self) -> usize {
-        self.parts.workshop.runtime().config().max_component_bytes
+        self.parts.preparer.runtime().config().max_component_bytes
     }
 
     /// Keeps a component; `true` when the tenant had it not. Nothing of it is run or compiled.
@@ -225,7 +228,7 @@ impl Desk {
         place: &Place,
     ) -> Result<StoredRevision, DeployError> {
         let act = Act {
-            desk: self,
+            control_plane: self,
             actor,
             tenant,
         };
@@ -245,7 +248,7 @@ impl Desk {
         reason: &str,
     ) -> Result<DeploymentState, DeployError> {
         let act = Act {
-            desk: self,
+            control_plane: self,
             actor,
             tenant,
         };
@@ -284,7 +287,7 @@ impl Desk {
             None => None,
         };
         let plan = plan(&stored.made_of, bytes.as_deref())?;
-        let parts = self.parts.workshop.parts::<P>(plan)?;
+        let parts = self.parts.preparer.parts::<P>(plan)?;
         let tally = deployed.tally(P::ROLE, number);
         Ok(Arc::new(parts.numbered(number, tally)))
     }
@@ -320,7 +323,7 @@ impl Desk {
     }
 }
 
-impl Loader for Desk {
+impl Loader for ControlPlane {
     fn load(
         &self,
         tenant: &TenantId,
@@ -335,7 +338,7 @@ impl Loader for Desk {
     }
 }
 
-impl Desk {
+impl ControlPlane {
     fn load_part<P: Part>(
         &self,
         own: &mut TenantDeployments,

@@ -12,12 +12,12 @@ use auricle_tenancy::{
     TrialKind,
 };
 
-use super::Desk;
+use super::ControlPlane;
 use crate::error::DeployError;
 use crate::fleet::{Deployed, TenantDeployments};
 use crate::part::Part;
+use crate::prepare::Plan;
 use crate::signature::SignedStatement;
-use crate::workshop::Plan;
 
 /// Longest first call of a component.
 const SMOKE_DEADLINE: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ const MAX_SETTINGS_BYTES: usize = 32 << 10;
 
 /// Who does something with which tenant.
 pub(super) struct Act<'a> {
-    pub(super) desk: &'a Desk,
+    pub(super) control_plane: &'a ControlPlane,
     pub(super) actor: &'a Actor,
     pub(super) tenant: &'a TenantId,
 }
@@ -39,16 +39,16 @@ impl Act<'_> {
         new: &NewRevision,
         place: &Place,
     ) -> Result<StoredRevision, DeployError> {
-        let parts = &self.desk.parts;
+        let parts = &self.control_plane.parts;
         check_settings(new)?;
         check_place::<P>(place)?;
         self.check_graphs(&new.graphs)?;
         let generation = self.check_signature::<P>(new)?;
         let bytes = match &new.component {
-            Some(digest) => Some(self.desk.content(self.tenant, digest)?),
+            Some(digest) => Some(self.control_plane.content(self.tenant, digest)?),
             None => None,
         };
-        let made = parts.workshop.parts::<P>(plan(new, bytes.as_deref())?)?;
+        let made = parts.preparer.parts::<P>(plan(new, bytes.as_deref())?)?;
         // Numbered when the store has given it one; its first call is nobody's and not counted.
         let tried = Arc::new(made.numbered(0, Arc::default()));
         self.smoke(Arc::clone(&tried))?;
@@ -80,7 +80,7 @@ impl Act<'_> {
         change: Change,
         reason: &str,
     ) -> Result<DeploymentState, DeployError> {
-        let parts = &self.desk.parts;
+        let parts = &self.control_plane.parts;
         let deployed = parts
             .fleet
             .deployed(self.tenant)
@@ -96,9 +96,10 @@ impl Act<'_> {
                     .and_then(|ready| Deployed::held::<P>(ready, number));
                 Some(match known {
                     Some(known) => known,
-                    None => self
-                        .desk
-                        .revision::<P>(self.tenant, &deployed, base, number)?,
+                    None => {
+                        self.control_plane
+                            .revision::<P>(self.tenant, &deployed, base, number)?
+                    }
                 })
             }
             _ => None,
@@ -117,7 +118,7 @@ impl Act<'_> {
         gate: &MutexGuard<'_, ()>,
         deployed: &Deployed,
     ) -> Option<Arc<TenantDeployments>> {
-        let fleet = &self.desk.parts.fleet;
+        let fleet = &self.control_plane.parts.fleet;
         let ready = fleet.make_ready_within(gate, self.tenant, deployed);
         if let Err(error) = &ready {
             let error: &dyn std::error::Error = error;
@@ -143,10 +144,10 @@ impl Act<'_> {
             new.or_else(|| Deployed::held::<P>(ready, number))
         };
         let serving = self
-            .desk
+            .control_plane
             .serving::<P>(self.tenant, deployed, state, known)?;
         deployed.watch(P::ROLE, state, serving.stable.tally.counts());
-        self.desk
+        self.control_plane
             .parts
             .fleet
             .set::<P>(self.tenant, deployed, ready, serving);
@@ -161,7 +162,7 @@ impl Act<'_> {
             deadline: Instant::now() + SMOKE_DEADLINE,
             class: RequestClass::Interactive,
         };
-        let call = P::smoke(self.desk.parts.guests.clone(), revision, scope);
+        let call = P::smoke(self.control_plane.parts.guests.clone(), revision, scope);
         let outcome = match tokio::runtime::Handle::try_current() {
             Ok(runtime) => runtime.block_on(call),
             Err(error) => return Err(std::io::Error::other(error).into()),
@@ -172,7 +173,7 @@ impl Act<'_> {
     fn check_graphs(&self, graphs: &BTreeSet<String>) -> Result<(), DeployError> {
         let unknown = graphs
             .iter()
-            .find(|name| !(self.desk.parts.knows_graph)(name));
+            .find(|name| !(self.control_plane.parts.knows_graph)(name));
         unknown.map_or(Ok(()), |name| {
             Err(DeployError::Graph(name.chars().take(80).collect()))
         })
@@ -183,7 +184,7 @@ impl Act<'_> {
         let Some(digest) = &new.component else {
             return Ok(None);
         };
-        let store = &self.desk.parts.store;
+        let store = &self.control_plane.parts.store;
         let signers = store.signers(self.tenant)?;
         if signers.is_empty() {
             return Ok(None);

@@ -18,7 +18,7 @@ use auricle_speech::TenantId;
 use auricle_tenancy::{Actor, Change, Role, StoredCandidate, TrialKind, unix_now};
 
 use crate::config::DeploymentConfig;
-use crate::desk::Desk;
+use crate::control_plane::ControlPlane;
 use crate::fleet::{Deployed, Watched};
 
 /// How often it looks.
@@ -37,28 +37,28 @@ const GLARING_EXCESS: f64 = 0.5;
 const FAST: Duration = Duration::from_millis(50);
 
 /// The thread that looks; dropping this ends it.
-pub struct Judge {
+pub struct RolloutMonitor {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Judge {
+impl RolloutMonitor {
     /// Starts the thread.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(desk: Arc<Desk>) -> std::io::Result<Self> {
+    pub fn start(control_plane: Arc<ControlPlane>) -> std::io::Result<Self> {
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new()
-            .name("auricle-judge".to_owned())
+            .name("auricle-rollout".to_owned())
             .spawn(move || {
                 let mut looks = 0_u32;
                 while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                    look(&desk);
+                    look(&control_plane);
                     looks = looks.wrapping_add(1);
                     if looks.is_multiple_of(LOOKS_PER_SWEEP) {
-                        let idle = Duration::from_secs(desk.config().idle_secs);
-                        desk.fleet().sweep(idle);
+                        let idle = Duration::from_secs(control_plane.config().idle_secs);
+                        control_plane.fleet().sweep(idle);
                     }
                 }
             })?;
@@ -69,7 +69,7 @@ impl Judge {
     }
 }
 
-impl Drop for Judge {
+impl Drop for RolloutMonitor {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
@@ -86,14 +86,14 @@ struct Verdict {
     reason: String,
 }
 
-fn look(desk: &Desk) {
-    for (tenant, deployed) in desk.fleet().all().iter() {
+fn look(control_plane: &ControlPlane) {
+    for (tenant, deployed) in control_plane.fleet().all().iter() {
         for (role, watched) in deployed.watched() {
-            let Some(verdict) = judge(desk, tenant, deployed, role, &watched) else {
+            let Some(verdict) = judge(control_plane, tenant, deployed, role, &watched) else {
                 continue;
             };
             let Verdict { change, reason } = verdict;
-            let done = desk.change(&Actor::server(), tenant, role, change, &reason);
+            let done = control_plane.change(&Actor::server(), tenant, role, change, &reason);
             let action = change.action();
             match done {
                 Ok(_) => tracing::warn!(%tenant, %role, action, reason, "by itself"),
@@ -107,13 +107,17 @@ fn look(desk: &Desk) {
 }
 
 fn judge(
-    desk: &Desk,
+    control_plane: &ControlPlane,
     tenant: &TenantId,
     deployed: &Deployed,
     role: Role,
     watched: &Watched,
 ) -> Option<Verdict> {
-    let (fleet, config, state) = (desk.fleet(), desk.config(), &watched.state);
+    let (fleet, config, state) = (
+        control_plane.fleet(),
+        control_plane.config(),
+        &watched.state,
+    );
     let counts = |number| fleet.counts(tenant, role, number);
     if let Some(candidate) = &state.candidate {
         let new = counts(candidate.number);

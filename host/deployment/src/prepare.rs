@@ -46,7 +46,7 @@ pub struct Plan<'a> {
 type Linked = HashMap<(Role, String, bool), Weak<dyn Any + Send + Sync>>;
 
 /// Makes components ready for their roles.
-pub struct Workshop {
+pub struct Preparer {
     runtime: Runtime,
     roles: Roles,
     first_party: FirstParty,
@@ -54,8 +54,8 @@ pub struct Workshop {
     linked: Mutex<Linked>,
 }
 
-impl Workshop {
-    /// A workshop on this runtime.
+impl Preparer {
+    /// A preparer on this runtime.
     ///
     /// # Errors
     /// [`RuntimeError::Engine`] when an interface cannot be defined, a fault of this program.
