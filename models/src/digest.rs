@@ -82,7 +82,7 @@ pub(crate) fn copy_hashed(
         to.write_all(chunk)?;
         total_bytes += read_bytes as u64;
     }
-    Ok((hex(&hasher.finalize()), total_bytes))
+    Ok((hex::encode(hasher.finalize()), total_bytes))
 }
 
 fn digest_of<D: Digest>(path: &Path) -> Result<(String, u64), ModelsError> {
@@ -100,15 +100,7 @@ fn digest_of<D: Digest>(path: &Path) -> Result<(String, u64), ModelsError> {
         hasher.update(buffer.get(..read_bytes).unwrap_or_default());
         total_bytes += read_bytes as u64;
     }
-    Ok((hex(&hasher.finalize()), total_bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Ok((hex::encode(hasher.finalize()), total_bytes))
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl Tenants {
 
     /// One more tenant, which has a key and no component.
     pub fn with_key(mut self, tenant: &str) -> Self {
-        let digest = hex(&Sha256::digest(key(tenant)));
+        let digest = hex::encode(Sha256::digest(key(tenant)));
         writeln!(
             self.toml,
             "[[credentials.keys]]\ntenant = '{tenant}'\nsha256 = '{digest}'"
@@ -103,19 +103,13 @@ pub fn key(tenant: &str) -> String {
 pub fn file(component: &[u8]) -> PathBuf {
     let dir = scratch().join("guests");
     std::fs::create_dir_all(&dir).unwrap();
-    let path = dir.join(format!("{}.wasm", hex(&Sha256::digest(component))));
+    let path = dir.join(format!("{}.wasm", hex::encode(Sha256::digest(component))));
     if !path.exists() {
         let file = NamedTempFile::new_in(&dir).unwrap();
         std::fs::write(file.path(), component).unwrap();
         file.persist(&path).unwrap();
     }
     path
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// The first seconds of the recording that every server understands.

@@ -79,10 +79,6 @@ fn end(server: &Server) {
     assert!(ended.success(), "{ended}");
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn attribute(span: &Span, key: &str) -> String {
     let found = span.attributes.iter().find(|pair| pair.key == key);
     let found = found.unwrap_or_else(|| panic!("{key} of {span:?}"));
@@ -104,7 +100,7 @@ async fn a_request_continues_its_callers_trace_with_a_span_for_every_step() {
     let spans = spans.lock().unwrap().clone();
     let root = spans.iter().find(|span| span.name == "POST /transcribe");
     let root = root.unwrap_or_else(|| panic!("{spans:?}"));
-    assert_eq!(hex(&root.parent_span_id), PARENT);
+    assert_eq!(hex::encode(&root.parent_span_id), PARENT);
     assert_eq!(root.kind, 2, "a server's");
     assert!(attribute(root, "http.response.status_code").contains("200"));
     assert!(attribute(root, "auricle.request_id").contains(answer.request_id()));
@@ -120,7 +116,7 @@ async fn a_request_continues_its_callers_trace_with_a_span_for_every_step() {
         assert!(names.contains(step), "{step} of {names:?}");
     }
     for span in &spans {
-        assert_eq!(hex(&span.trace_id), TRACE, "{span:?}");
+        assert_eq!(hex::encode(&span.trace_id), TRACE, "{span:?}");
         let inside = span.start_time_unix_nano <= span.end_time_unix_nano;
         let of = |parent: &Span| parent.span_id == span.parent_span_id;
         assert!(inside && (span == root || spans.iter().any(of)), "{span:?}");

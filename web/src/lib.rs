@@ -121,9 +121,9 @@ fn swagger(file: &str) -> Option<Vec<u8>> {
 }
 
 fn tag(body: &[u8]) -> String {
-    let digest = Sha256::digest(body);
-    let hex: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
-    format!("\"{hex}\"")
+    let mut digits = hex::encode(Sha256::digest(body));
+    digits.truncate(16);
+    format!("\"{digits}\"")
 }
 
 #[cfg(test)]

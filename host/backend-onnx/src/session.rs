@@ -240,7 +240,7 @@ fn builder(runtime: &OnnxRuntime) -> ort::Result<SessionBuilder> {
 /// The bytes of a model's file, if they are the pinned ones.
 pub(crate) fn verified(path: &Path, sha256: &str) -> Result<Vec<u8>, OnnxError> {
     let bytes = read(path)?;
-    let found = hex(&Sha256::digest(&bytes));
+    let found = hex::encode(Sha256::digest(&bytes));
     if found.eq_ignore_ascii_case(sha256) {
         return Ok(bytes);
     }
@@ -269,10 +269,6 @@ fn read(path: &Path) -> Result<Vec<u8>, OnnxError> {
         )));
     }
     Ok(bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn port(outlet: &Outlet) -> Result<Port, String> {

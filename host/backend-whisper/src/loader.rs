@@ -108,12 +108,7 @@ fn read(path: &Path) -> std::io::Result<(Vec<u8>, String, u64)> {
         hasher.update(chunk);
         bytes += read as u64;
     }
-    let digest = hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Ok((head, digest, bytes))
+    Ok((head, hex::encode(hasher.finalize()), bytes))
 }
 
 /// Tells OpenBLAS to compute on the calling thread. Its own threads would fight over the cores

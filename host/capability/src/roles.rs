@@ -50,10 +50,7 @@ impl<'a> ComponentFile<'a> {
     /// Lower-case hexadecimal SHA-256.
     #[must_use]
     pub fn digest(&self) -> String {
-        Sha256::digest(self.bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex::encode(Sha256::digest(self.bytes))
     }
 }
 

@@ -54,7 +54,7 @@ impl SignedStatement {
         Self {
             statement,
             key: id(key.verifying_key().as_bytes()),
-            signature: hex(&signature.to_bytes()),
+            signature: hex::encode(signature.to_bytes()),
         }
     }
 
@@ -121,7 +121,7 @@ pub fn signer(public_key: &str) -> Result<Signer, DeployError> {
     let bytes = valid.ok_or_else(|| DeployError::invalid("public_key", advice))?;
     Ok(Signer {
         id: id(&bytes),
-        public_key: hex(&bytes),
+        public_key: hex::encode(bytes),
         created_at: unix_now(),
     })
 }
@@ -129,7 +129,7 @@ pub fn signer(public_key: &str) -> Result<Signer, DeployError> {
 /// The public key, in hexadecimal digits, of a secret one.
 #[must_use]
 pub fn public_key(secret: &[u8; SECRET_KEY_LENGTH]) -> String {
-    hex(SigningKey::from_bytes(secret).verifying_key().as_bytes())
+    hex::encode(SigningKey::from_bytes(secret).verifying_key().as_bytes())
 }
 
 /// 32 bytes of a secret key, from its hexadecimal digits.
@@ -145,25 +145,14 @@ fn message(statement: &Statement) -> Vec<u8> {
 }
 
 fn id(public_key: &[u8]) -> String {
-    let mut digits = hex(&Sha256::digest(public_key));
+    let mut digits = hex::encode(Sha256::digest(public_key));
     digits.truncate(ID_DIGITS);
     digits
 }
 
-/// Lower-case hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn unhex<const N: usize>(digits: &str) -> Option<[u8; N]> {
-    if digits.len() != 2 * N || !digits.is_ascii() {
-        return None;
-    }
     let mut bytes = [0; N];
-    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
-    }
+    hex::decode_to_slice(digits, &mut bytes).ok()?;
     Some(bytes)
 }
 
@@ -231,7 +220,7 @@ mod tests {
         for digits in ["", "zz", &"g".repeat(64), &weak] {
             assert!(signer(digits).is_err(), "{digits}");
         }
-        assert_eq!(secret_key(&hex(&SECRET)), Some(SECRET));
+        assert_eq!(secret_key(&hex::encode(SECRET)), Some(SECRET));
         assert_eq!(secret_key("07"), None);
     }
 }

@@ -177,11 +177,7 @@ impl Identity {
     }
 
     fn file_name(&self) -> String {
-        let component = self
-            .component
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect::<String>();
+        let component = hex::encode(self.component);
         format!("{component}-{:016x}.cwasm", self.settings)
     }
 }

@@ -73,7 +73,7 @@ impl ComponentDigest {
     /// The name of bytes that have this SHA-256.
     #[must_use]
     pub fn of_sha256(sha256: [u8; 32]) -> Self {
-        Self(sha256.iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(hex::encode(sha256))
     }
 
     /// The digits.

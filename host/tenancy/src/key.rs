@@ -5,7 +5,6 @@
 //! is kept: a slow password hash is not needed for what nobody chose or remembers.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 use auricle_speech::TenantId;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -174,10 +173,7 @@ impl FreshKey {
             .map(|symbol| char::from(*symbol))
             .collect();
         let mut text = format!("{PREFIX}{id}-");
-        for byte in random::<SECRET_BYTES>()? {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-        }
+        text.push_str(&hex::encode(random::<SECRET_BYTES>()?));
         Ok(Self {
             id: KeyId(id),
             sha256: digest(text.as_bytes()),

@@ -58,7 +58,7 @@ impl Output {
         File::open(dir)
             .and_then(|dir| dir.sync_all())
             .map_err(ConvertError::io("flush", dir))?;
-        Ok((hex(&self.hasher.finalize()), self.bytes))
+        Ok((hex::encode(self.hasher.finalize()), self.bytes))
     }
 }
 
@@ -69,13 +69,9 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 pub(super) fn hex_sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 #[cfg(test)]

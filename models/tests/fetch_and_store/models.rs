@@ -172,11 +172,7 @@ fn a_publishers_sha1_is_enough_and_is_checked() {
     let case = Case::new();
     let digest = {
         use sha1::Digest;
-        let digest = sha1::Sha1::digest(&case.weights);
-        digest
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
+        hex::encode(sha1::Sha1::digest(&case.weights))
     };
     let wrong = case.store(&format!("sha1 = \"{}\",", "2".repeat(40)));
     let text = wrong.pull("toy", &NoProgress).unwrap_err().to_string();

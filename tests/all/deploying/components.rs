@@ -18,7 +18,7 @@ async fn a_component_is_kept_once_under_its_digest_and_comes_back_as_it_was() {
     );
     assert_eq!(first["id"], second["id"]);
     let id = first["id"].as_str().unwrap();
-    let expected = crate::guests::hex(&<sha2::Sha256 as sha2::Digest>::digest(
+    let expected = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(
         wasm::AURICLE_FIXED_CHUNKER,
     ));
     assert_eq!(id, expected);

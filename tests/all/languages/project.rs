@@ -13,7 +13,6 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::clients::packages;
-use crate::guests::hex;
 use crate::support::program::{auricle, command, repository, scratch};
 
 /// Whether projects in this language can be built here; says so where not.
@@ -108,7 +107,7 @@ impl Project {
             );
             digest.update(fs::read(&file).unwrap());
         }
-        hex(&digest.finalize())
+        hex::encode(digest.finalize())
     }
 }
 

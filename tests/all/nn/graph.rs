@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use crate::guests::hex;
 use crate::support::program::scratch;
 
 /// `TensorProto.DataType.FLOAT`.
@@ -24,7 +23,7 @@ impl File {
         std::fs::write(&path, model).unwrap();
         Self {
             path,
-            sha256: hex(&Sha256::digest(model)),
+            sha256: hex::encode(Sha256::digest(model)),
         }
     }
 

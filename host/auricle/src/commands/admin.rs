@@ -127,22 +127,34 @@ impl Client {
 
     /// All entries of a list, page by page. `path` has a query.
     pub(super) fn list(&self, path: &str) -> Result<Result<Vec<Value>, Refused>> {
-        let mut all = Vec::new();
-        let mut after = String::new();
-        loop {
-            let page = format!("{path}limit={PAGE}{after}");
-            let mut answer = match self.ask(Method::GET, &page, None)? {
-                Ok(answer) => answer,
-                Err(refused) => return Ok(Err(refused)),
-            };
-            if let Some(Value::Array(data)) = answer.get_mut("data") {
-                all.append(data);
-            }
-            let last = all.last().and_then(|entry| field(entry, "id").as_str());
-            match (field(&answer, "has_more").as_bool(), last) {
-                (Some(true), Some(last)) => after = format!("&after={last}"),
-                _ => return Ok(Ok(all)),
-            }
+        all_pages(path, PAGE, |page| self.ask(Method::GET, page, None))
+    }
+}
+
+/// All entries of a list, asked for in pages of `size`. `path` has a query.
+pub(super) fn all_pages(
+    path: &str,
+    size: usize,
+    ask: impl Fn(&str) -> Result<Result<Value, Refused>>,
+) -> Result<Result<Vec<Value>, Refused>> {
+    let mut all = Vec::new();
+    let mut after = String::new();
+    loop {
+        let mut answer = match ask(&format!("{path}limit={size}{after}"))? {
+            Ok(answer) => answer,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        if let Some(Value::Array(data)) = answer.get_mut("data") {
+            all.append(data);
+        }
+        // Names are text, revisions are numbers.
+        let last = all.last().map(|entry| match field(entry, "id") {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        match (field(&answer, "has_more").as_bool(), last) {
+            (Some(true), Some(last)) => after = format!("&after={last}"),
+            _ => return Ok(Ok(all)),
         }
     }
 }
@@ -187,7 +199,7 @@ fn in_process(tenancy: &Tenancy, method: &Method, path: &str, body: &str) -> (u1
         query,
         body: body.as_bytes(),
         signature: None,
-        desk: None,
+        control_plane: None,
     };
     let answer = call.answer(tenancy);
     let text = String::from_utf8_lossy(answer.body()).into_owned();

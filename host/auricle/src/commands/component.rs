@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use auricle_deployment::signature::{SignedStatement, Statement, hex, public_key, secret_key};
+use auricle_deployment::signature::{SignedStatement, Statement, public_key, secret_key};
 use auricle_tenancy::ComponentDigest;
 use http::Method;
 use serde_json::{Value, json};
@@ -174,7 +174,7 @@ fn keygen(file: &Path) -> Result<ExitCode> {
         .mode(0o600)
         .open(file)
         .with_context(|| format!("{}: name a file that is not there", file.display()))?;
-    writeln!(written, "{}", hex(&secret))?;
+    writeln!(written, "{}", hex::encode(secret))?;
     written.sync_all()?;
     println!("{}", public_key(&secret));
     Ok(ExitCode::SUCCESS)

@@ -10,7 +10,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::Value;
 
 use crate::args::DeployClientArgs;
-use crate::commands::admin::{KEY_VARIABLE, Refused, field, name_of};
+use crate::commands::admin::{KEY_VARIABLE, Refused, all_pages, name_of};
 
 /// Longest wait: compiling a large component takes minutes.
 const TIMEOUT: Duration = Duration::from_secs(330);
@@ -101,26 +101,7 @@ impl Client {
 
     /// All entries of a list, page by page. `path` ends with `?`.
     pub(in crate::commands) fn list(&self, path: &str) -> Result<Result<Vec<Value>, Refused>> {
-        let mut all = Vec::new();
-        let mut after = String::new();
-        loop {
-            let page = format!("{path}limit={PAGE}{after}");
-            let mut answer = match self.ask(Method::GET, &page, None)? {
-                Ok(answer) => answer,
-                Err(refused) => return Ok(Err(refused)),
-            };
-            if let Some(Value::Array(data)) = answer.get_mut("data") {
-                all.append(data);
-            }
-            let last = all.last().map(|entry| match field(entry, "id") {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            });
-            match (field(&answer, "has_more").as_bool(), last) {
-                (Some(true), Some(last)) => after = format!("&after={last}"),
-                _ => return Ok(Ok(all)),
-            }
-        }
+        all_pages(path, PAGE, |page| self.ask(Method::GET, page, None))
     }
 
     fn send(
