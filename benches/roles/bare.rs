@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Empty};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceType, Val};
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store,
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store,
 };
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -201,6 +201,7 @@ fn config() -> Config {
         .max_memory_size(256 << 20)
         .max_unused_warm_slots(32)
         .linear_memory_keep_resident(64 << 10)
+        .pagemap_scan(Enabled::Auto)
         .table_keep_resident(4 << 10);
     let mut config = Config::new();
     config

@@ -13,6 +13,8 @@
 //! - [`http`]: requests, queries, forms, responses.
 //! - [`config`], [`mod@log`]: the deployment's settings, the operator's log.
 //!
+//! The feature `allocator`, on by default, sets the component's allocator.
+//!
 //! # A chunker
 //! ```
 //! use auricle_guest::chunker::{ChunkError, Chunker, Clip, Span};
@@ -136,6 +138,12 @@ pub mod speech;
 pub mod transcriber;
 pub mod voice;
 pub mod websocket;
+
+/// Unlike that of std it begins with the heap that the linker has laid out (`--initial-heap`), so that a
+/// short call never grows the memory.
+#[cfg(all(target_family = "wasm", feature = "allocator"))]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 pub use bindings::wasi::clocks::monotonic_clock;
 pub use bindings::wasi::io::poll;

@@ -13,7 +13,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use wasmtime::component::Component;
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
+    Strategy,
 };
 
 use crate::cache::ComponentCache;
@@ -287,6 +288,7 @@ fn pool(config: &RuntimeConfig) -> PoolingAllocationConfig {
         .table_elements(MAX_TABLE_ELEMENTS)
         .max_unused_warm_slots(32)
         .linear_memory_keep_resident(64 << 10)
+        .pagemap_scan(Enabled::Auto)
         .table_keep_resident(4 << 10);
     pool
 }
