@@ -2,16 +2,10 @@
 
 use std::process::ExitCode;
 
-use auricle_guest_builder::{BuildError, GuestBuild, build};
+use auricle_guest_builder::{BuildError, GuestBuild, build, finish_script};
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            println!("cargo:error={error}");
-            ExitCode::FAILURE
-        }
-    }
+    finish_script(run())
 }
 
 fn run() -> Result<(), BuildError> {

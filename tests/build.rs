@@ -2,12 +2,8 @@
 
 use std::process::ExitCode;
 
+use auricle_guest_builder::{finish_script, test_guests};
+
 fn main() -> ExitCode {
-    match auricle_guest_builder::test_guests::build_all("../guest") {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            println!("cargo:error={error}");
-            ExitCode::FAILURE
-        }
-    }
+    finish_script(test_guests::build_all("../guest"))
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use auricle_guest_builder::{BuildError, GuestBuild, build, write_constants};
+use auricle_guest_builder::{BuildError, GuestBuild, build, finish_script, write_constants};
 
 const PACKAGES: [&str; 4] = [
     "auricle-handler",
@@ -12,13 +12,7 @@ const PACKAGES: [&str; 4] = [
 ];
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            println!("cargo:error={error}");
-            ExitCode::FAILURE
-        }
-    }
+    finish_script(run())
 }
 
 fn run() -> Result<(), BuildError> {

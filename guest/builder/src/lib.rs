@@ -27,9 +27,30 @@ pub mod test_guests;
 pub mod toolchain;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 pub use crate::encode::{encode_module, encode_wat};
 use crate::toolchain::Toolchain;
+
+/// How a build script ends: an error is told to cargo, which shows it and stops.
+///
+/// ```no_run
+/// use auricle_guest_builder::{finish_script, test_guests};
+///
+/// fn main() -> std::process::ExitCode {
+///     finish_script(test_guests::build_all("../guest"))
+/// }
+/// ```
+#[must_use]
+pub fn finish_script(result: Result<(), BuildError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("cargo:error={error}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// What to build, and where to put it.
 #[derive(Clone, Debug)]

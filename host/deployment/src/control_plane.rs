@@ -70,7 +70,8 @@ pub struct Push<'a> {
 }
 
 impl ControlPlane {
-    /// Opens the control plane on the components in `dir` and has `parts.fleet` serve what was deployed.
+    /// Opens the control plane on the components in `dir` and has `parts.fleet` serve what was
+    /// deployed.
     ///
     /// # Errors
     /// When the directory or the store cannot be read.
