@@ -356,14 +356,15 @@ fn slowest(fared: &BTreeMap<usize, Fared>) -> (Duration, Duration) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_fault_is_noticed_by_the_victim_and_all_memory_comes_back() {
     let server = arena();
-    let since = Instant::now();
     let victim = Victim::begin(server).await;
     // Never answers: goes on beside everything else, to its own deadline.
     let waits = tokio::spawn(transcribe(server, "fault-waits"));
+    let load = soak::load(server).await;
+    let since = Instant::now();
     tokio::time::sleep(QUIET).await;
     let (before, open) = (server.private_bytes(), server.open_files());
     let mut fared = BTreeMap::new();
-    let rounds = soak::rounds(server, &victim, &mut fared, since).await;
+    let rounds = soak::rounds(server, &victim, &mut fared, since, load).await;
     waits.await.unwrap().detail(504);
     let seen = victim.end().await;
     assert!(seen.errors.is_empty(), "{:?}", seen.errors);
