@@ -41,11 +41,8 @@ bench: setup ## run the benchmarks and write their pages (about an hour)
 fuzz: setup ## run the fuzz targets, FUZZ_SECS seconds each (600): fuzz/README.md
 	@scripts/fuzz.sh
 
-soak: setup ## misbehave for MINUTES (30) beside honest tenants, and write docs/benchmarks/soak.md
-	@$(WITH) cargo build --release --locked --workspace --bins --tests
-	@AURICLE_SOAK_MINUTES=$${MINUTES:-30} $(WITH) cargo test --release --locked --workspace \
-		--test all -- --nocapture --exact \
-		faults::no_fault_is_noticed_by_the_victim_and_all_memory_comes_back
+soak: setup ## misbehave for MINUTES (30) beside honest tenants, swap SWAPS (1000) times; writes docs/benchmarks/soak.md
+	@scripts/soak.sh
 
 clean: ## remove what was built (models and downloads stay)
 	@cargo clean
