@@ -123,6 +123,7 @@ impl FfmpegConfig {
     /// When a program is missing or does not run.
     pub fn converter(&self) -> Result<Option<Converter>, ConverterError> {
         let config = ConverterConfig {
+            launcher: std::env::current_exe().unwrap_or_default(),
             program: self.program.clone(),
             max_time: Duration::from_secs(self.max_secs),
             max_cpu: Duration::from_secs(self.cpu_secs),

@@ -2,17 +2,26 @@
 
 use std::process::ExitCode;
 
+use auricle_capability::confine;
 use auricle_runtime::compile;
 use clap::Parser;
 
 fn main() -> ExitCode {
     #[cfg(target_env = "gnu")]
     keep_large_blocks_apart();
-    // Neither a verb for people nor one that reads the configuration: see the module.
-    let mut typed = std::env::args().skip(1);
-    if typed.next().as_deref() == Some(compile::VERB) {
-        let status = compile::run_compiler(&typed.next().unwrap_or_default());
-        std::process::exit(status);
+    // Neither verbs for people nor ones that read the configuration: see the modules.
+    let mut typed = std::env::args_os().skip(1);
+    match typed
+        .next()
+        .and_then(|verb| verb.into_string().ok())
+        .as_deref()
+    {
+        Some(compile::VERB) => {
+            let order = typed.next().and_then(|order| order.into_string().ok());
+            std::process::exit(compile::run_compiler(&order.unwrap_or_default()));
+        }
+        Some(confine::VERB) => std::process::exit(confine::run(typed)),
+        _ => {}
     }
     let cli = auricle::args::Cli::parse();
     match auricle::commands::run(cli) {

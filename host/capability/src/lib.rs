@@ -38,7 +38,7 @@ mod voice_activity;
 pub mod websocket;
 
 pub use call::{Assigner, Guests, RequestBody, ResponseBody, UpgradeRequest};
-pub use decoding::converter::{Converter, ConverterConfig, ConverterError};
+pub use decoding::converter::{Converter, ConverterConfig, ConverterError, confine};
 pub use decoding::{Channels, Decoding, Media, MediaError, MediaHint};
 pub use nn::services::{GraphError, GraphNames, Graphs, LoadedGraph};
 pub use roles::{

@@ -154,6 +154,11 @@ async fn ffmpeg_runs_without_rights_and_ends_with_its_request() {
     let read = |name: &str| std::fs::read(format!("/proc/{ffmpeg}/{name}")).unwrap();
     let status = String::from_utf8(read("status")).unwrap();
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    assert!(status.contains("Seccomp:\t2"), "{status}");
+    for capabilities in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        let none = format!("{capabilities}:\t0000000000000000");
+        assert!(status.contains(&none), "{status}");
+    }
     if rustix::process::geteuid().is_root() {
         assert!(status.contains("Uid:\t65534\t65534"), "{status}");
     }
@@ -179,6 +184,46 @@ async fn ffmpeg_runs_without_rights_and_ends_with_its_request() {
     children_end(&server);
     let text = Upload::file("voice.ac3", file).transcribe(&server).await;
     speech().must_nearly_be(&text.transcript(), 0.05);
+}
+
+/// What a converter that was taken over could try, each of it with a status of its own for success.
+const MISDEEDS: [(i32, &str); 6] = [
+    (1, "socket(my $s, AF_INET, SOCK_STREAM, 0)"),
+    (2, "socket(my $s, AF_UNIX, SOCK_STREAM, 0)"),
+    (3, "open(my $f, '>', '/dev/null')"),
+    (
+        4,
+        "mkdir(\"/tmp/auricle-test-$$\") && rmdir(\"/tmp/auricle-test-$$\")",
+    ),
+    (5, "kill(0, $$)"),
+    (6, "defined(my $child = fork)"),
+];
+
+#[test]
+fn a_converter_that_was_taken_over_has_no_network_no_processes_and_writes_no_file() {
+    let script = |misdeed: &str, status: i32| {
+        format!(
+            "use Socket; open(my $readable, '<', '/etc/passwd') or exit 99; \
+             exit({misdeed} ? {status} : 0)"
+        )
+    };
+    let perl = "/usr/bin/perl";
+    if !std::path::Path::new(perl).exists() {
+        eprintln!("skipped: no {perl}, which plays a converter that was taken over");
+        return;
+    }
+    for (status, misdeed) in MISDEEDS {
+        let script = script(misdeed, status);
+        let run = |command: &mut Command| command.status().unwrap().code();
+        let confined = run(crate::support::program::command()
+            .args(["confine-converter", "1073741824", "10", perl, "-e"])
+            .arg(&script)
+            .stdin(Stdio::null()));
+        assert_eq!(confined, Some(0), "{misdeed}");
+        // Others can, or this would show nothing.
+        let free = run(Command::new(perl).arg("-e").arg(&script));
+        assert_eq!(free, Some(status), "{misdeed}");
+    }
 }
 
 #[test]

@@ -3,14 +3,15 @@
 //!
 //! ffmpeg is not sandboxed by WebAssembly, and new faults are found in it all the time. So it is a
 //! process of its own for each file, gets bytes and gives bytes and knows no name of a file or host
-//! (`command`), and ends, with whatever it has started, with the request, at its deadline, or when no
-//! more of its output is wanted. As many run at once as there are cores.
+//! (`command`), may do little more than read, write and compute ([`confine`]), and ends, with whatever
+//! it has started, with the request, at its deadline, or when no more of its output is wanted. As many
+//! run at once as there are cores.
 //!
 //! # Limits
-//! ffmpeg reads from a pipe: an MP4 whose index stands at its end is not converted. There is no filter
-//! of system calls; a network of its own it has only where the system lets it make one.
+//! ffmpeg reads from a pipe: an MP4 whose index stands at its end is not converted.
 
 mod command;
+pub mod confine;
 mod process;
 
 use std::path::PathBuf;
@@ -28,7 +29,7 @@ use super::{HostFile, MediaError, MediaSource};
 use crate::services::RequestScope;
 use crate::source::ChannelStream;
 
-use self::command::Sandboxed;
+use self::command::Confined;
 use self::process::{End, Process};
 
 /// Bytes of one sample of the WAV that is made.
@@ -40,6 +41,8 @@ const HEADER_BYTES: u64 = 4096;
 /// What a conversion may use.
 #[derive(Clone, Debug)]
 pub struct ConverterConfig {
+    /// This program, which confines itself and then is ffmpeg.
+    pub launcher: PathBuf,
     /// The program, found on the path where it is only a name.
     pub program: PathBuf,
     /// Longest time that one file may take.
@@ -54,44 +57,42 @@ pub struct ConverterConfig {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConverterError {
-    /// A program is not there.
+    /// The program is not there.
     #[error(
-        "'{program}' is not installed, which converting files needs: install {package}, or leave ffmpeg out of the configuration"
+        "'{program}' is not installed, which converting files needs: install ffmpeg, or leave it out of the configuration"
     )]
     Missing {
         /// The program.
         program: String,
-        /// Debian's package with it.
-        package: &'static str,
     },
     /// ffmpeg does not run within its limits.
     #[error(
-        "'{program}' does not run within its limits ({reason}): raise [audio.ffmpeg] memory_mb"
+        "'{program}' does not run within its limits ({reason}): raise [audio.ffmpeg] memory_mb if it is memory that it lacks"
     )]
     DoesNotRun {
         /// The program.
         program: String,
-        /// How it ended.
+        /// What it or the system says, or how it ended.
         reason: String,
     },
 }
 
 /// Starts conversions.
 pub struct Converter {
-    command: Sandboxed,
+    command: Confined,
     max_time: Duration,
     permits: Arc<Semaphore>,
 }
 
 impl Converter {
-    /// Finds the programs and has ffmpeg say its version, within the limits that it will have.
+    /// Finds ffmpeg and has it say its version, within the limits that it will have.
     ///
     /// # Errors
     /// [`ConverterError`].
     pub fn new(config: &ConverterConfig) -> Result<Self, ConverterError> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
-            command: Sandboxed::find(config)?,
+            command: Confined::find(config)?,
             max_time: config.max_time,
             permits: Arc::new(Semaphore::new(cores)),
         })

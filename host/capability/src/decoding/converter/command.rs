@@ -1,13 +1,10 @@
-//! The command line of ffmpeg, and of the small programs that take its rights away.
-//!
-//! They stand in front of it and become it, one by one: `prlimit` sets limits, `setpriv` gives up
-//! rights (and root's name), `unshare` takes the network away where the system lets it. Their own
-//! calls would need code between fork and exec, which Rust cannot make safe.
+//! The command line of ffmpeg, behind the program that takes its rights away ([`confine`](super::confine)).
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::confine::VERB;
 use super::{ConverterConfig, ConverterError};
 
 /// Containers that are read: what people have, and nothing that names other files.
@@ -25,45 +22,29 @@ const CODECS: &str = "ac3,eac3,dca,mlp,truehd,wmav1,wmav2,wmapro,wmalossless,wma
 /// Bytes that ffmpeg may ask for at once.
 const MAX_ALLOCATION_BYTES: u64 = 64 << 20;
 
-/// Open files of a process: its pipes, and libraries one by one as it starts.
-const MAX_FILES: u64 = 64;
-
-/// Who root becomes: nobody, as Debian numbers it.
-const NOBODY: u32 = 65_534;
-
 /// A command with its limits, ready to be run.
-pub(super) struct Sandboxed {
-    /// Programs and arguments up to ffmpeg, the first one first.
+pub(super) struct Confined {
+    /// This program.
+    launcher: PathBuf,
+    /// Its arguments up to ffmpeg, which is the last.
     words: Vec<OsString>,
 }
 
-impl Sandboxed {
-    /// Finds the programs and tries them out: with a network of its own, which is none, else without.
+impl Confined {
+    /// Finds ffmpeg and tries it out.
     pub(super) fn find(config: &ConverterConfig) -> Result<Self, ConverterError> {
-        let ffmpeg = find(config.program.as_os_str(), "ffmpeg")?;
-        let tool = |name| find(OsStr::new(name), "util-linux");
-        let mut words = limits(&tool("prlimit")?, config);
-        words.extend(rights(&tool("setpriv")?));
-        let alone = Self {
-            words: [
-                words.clone(),
-                vec![tool("unshare")?],
-                strings(&["--user", "--map-current-user", "--net", "--"]),
-                vec![ffmpeg.clone()],
-            ]
-            .concat(),
+        let ffmpeg = find(config.program.as_os_str())?;
+        let confined = Self {
+            launcher: config.launcher.clone(),
+            words: vec![
+                VERB.into(),
+                config.max_memory_bytes.to_string().into(),
+                config.max_cpu.as_secs().max(1).to_string().into(),
+                ffmpeg,
+            ],
         };
-        if alone.runs().is_ok() {
-            return Ok(alone);
-        }
-        tracing::warn!(
-            "this system lets no process without rights give up its network: ffmpeg runs without \
-             a network of its own, and knows no protocol but pipes"
-        );
-        words.push(ffmpeg);
-        let plain = Self { words };
-        match plain.runs() {
-            Ok(()) => Ok(plain),
+        match confined.runs() {
+            Ok(()) => Ok(confined),
             Err(reason) => Err(ConverterError::DoesNotRun {
                 program: config.program.display().to_string(),
                 reason,
@@ -71,26 +52,22 @@ impl Sandboxed {
         }
     }
 
-    /// Whether ffmpeg starts.
+    /// Whether ffmpeg starts, else why not.
     fn runs(&self) -> Result<(), String> {
         let mut command = self.bare();
         command.arg("-version").stdin(Stdio::null());
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        match command.status() {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(status.to_string()),
-            Err(error) => Err(error.to_string()),
+        let output = command.output().map_err(|error| error.to_string())?;
+        let words = String::from_utf8_lossy(&output.stderr);
+        match (output.status.success(), words.lines().next()) {
+            (true, _) => Ok(()),
+            (false, Some(first)) => Err(first.to_owned()),
+            (false, None) => Err(output.status.to_string()),
         }
     }
 
     fn bare(&self) -> Command {
-        let mut words = self.words.iter();
-        let mut command = Command::new(
-            words
-                .next()
-                .map_or(OsStr::new("prlimit"), OsString::as_os_str),
-        );
-        command.args(words).env_clear().current_dir("/");
+        let mut command = Command::new(&self.launcher);
+        command.args(&self.words).env_clear().current_dir("/");
         command
     }
 
@@ -118,38 +95,8 @@ impl Sandboxed {
     }
 }
 
-fn limits(prlimit: &OsStr, config: &ConverterConfig) -> Vec<OsString> {
-    let limits = [
-        format!("--as={}", config.max_memory_bytes),
-        format!("--cpu={}", config.max_cpu.as_secs().max(1)),
-        format!("--nofile={MAX_FILES}"),
-        "--fsize=0".to_owned(),
-        "--core=0".to_owned(),
-        "--".to_owned(),
-    ];
-    let mut words = vec![prlimit.to_owned()];
-    words.extend(limits.map(OsString::from));
-    words
-}
-
-fn rights(setpriv: &OsStr) -> Vec<OsString> {
-    let mut words = vec![setpriv.to_owned()];
-    words.extend(strings(&["--no-new-privs", "--inh-caps=-all"]));
-    if rustix::process::geteuid().is_root() {
-        let user = [format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")];
-        words.extend(user.map(OsString::from));
-        words.extend(strings(&["--clear-groups", "--bounding-set=-all"]));
-    }
-    words.push("--".into());
-    words
-}
-
-fn strings(words: &[&str]) -> Vec<OsString> {
-    words.iter().map(OsString::from).collect()
-}
-
 /// The absolute path of a program, which needs no variable to be found again.
-fn find(program: &OsStr, package: &'static str) -> Result<OsString, ConverterError> {
+fn find(program: &OsStr) -> Result<OsString, ConverterError> {
     let found = match Path::new(program).components().count() {
         1 => {
             let path = std::env::var_os("PATH").unwrap_or_default();
@@ -163,6 +110,5 @@ fn find(program: &OsStr, package: &'static str) -> Result<OsString, ConverterErr
         .map(PathBuf::into_os_string)
         .ok_or_else(|| ConverterError::Missing {
             program: program.display().to_string(),
-            package,
         })
 }
