@@ -152,6 +152,11 @@ const FAULTS: &[Fault] = &[
         },
     ),
     fault(
+        1,
+        "many handlers that spin",
+        Does::Clients(clients::spin_together),
+    ),
+    fault(
         3,
         "a handler that hoards memory",
         handler(wasm::HANDLER_HOARDS, 502, HOARDS),
@@ -270,6 +275,7 @@ fn arena() -> &'static Server {
             .with_key(soak::REGULAR)
             .with("fault-waits", "handler", wasm::HANDLER_WAITS, "")
             .with("fault-floods", "handler", wasm::HANDLER_FLOODS, TIGHT)
+            .with("fault-spins", "handler", wasm::HANDLER_SPINS, TIGHT)
             .with("fault-crowds", "handler", wasm::HANDLER_CROWDS, "")
             .with("fault-guesses", "handler", wasm::HANDLER_GUESSES, TIGHT)
             .with("fault-scans-a", "handler", wasm::HANDLER_SCANS, "")

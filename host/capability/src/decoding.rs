@@ -1,12 +1,10 @@
 //! `auricle:audio/decoding`: an audio file becomes a clip.
 //!
 //! The handler holds a handle at either end and sees no byte. The file goes to the tenant's decoder
-//! component, which runs in a sandbox of its own (`run`), on one of the machine's cores (`cores`);
-//! what it reads is in `file`, where its samples go in `samples`. What no decoder knows `converter`
-//! may.
+//! component, which runs in a sandbox of its own (`run`), on one of the machine's cores; what it reads
+//! is in `file`, where its samples go in `samples`. What no decoder knows `converter` may.
 
 pub mod converter;
-mod cores;
 mod file;
 pub(crate) mod run;
 mod samples;

@@ -15,7 +15,7 @@ const MAX_LINES: u64 = 1_000;
 /// Counts an instance's lines and labels them.
 pub(crate) struct LogLines {
     role: &'static str,
-    tenant: String,
+    tenant: auricle_speech::TenantId,
     request_id: std::sync::Arc<str>,
     written: u64,
 }
@@ -27,10 +27,9 @@ impl LogLines {
     }
 
     pub(crate) fn new(role: &'static str, scope: &RequestScope) -> Self {
-        let tenant = scope.tenant.as_str().to_owned();
         Self {
             role,
-            tenant,
+            tenant: scope.tenant.clone(),
             request_id: scope.request_id.clone(),
             written: 0,
         }

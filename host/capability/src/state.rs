@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use auricle_runtime::{CpuMeter, GuestData, InstanceLimits, LimitState, Pause};
+use auricle_runtime::{CpuMeter, GuestData, InstanceLimits, LimitState};
 use auricle_speech::VoiceOptions;
 use auricle_tenancy::LiveInstance;
 use wasmtime::component::ResourceTable;
@@ -46,7 +46,8 @@ pub struct GuestState {
     decoding: Option<(HostFile, HostClip)>,
     limits: LimitState,
     cpu: Arc<CpuMeter>,
-    wasi: WasiCtx,
+    /// Made when it is first asked for: a chunker or speaker-assigner imports none of it.
+    wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
     hooks: NoOutgoingRequests,
     _place: Place,
@@ -106,19 +107,14 @@ impl GuestState {
         table.set_max_capacity(limits.host_resources);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_FIELD_BYTES);
-        // No directory, no variable, no socket, no inherited stream: what is written to standard
-        // output is thrown away.
-        let wasi = WasiCtx::builder()
-            .max_random_size(MAX_RANDOM_BYTES)
-            .allow_tcp(false)
-            .allow_udp(false)
-            .allow_ip_name_lookup(false)
-            .build();
         Self {
             table,
             log: LogLines::new(role, &scope),
             held: HeldAudio::new(limits.host_bytes, Arc::clone(&scope.account)),
-            cpu: Arc::new(CpuMeter::new(Arc::clone(&scope.account))),
+            cpu: Arc::new(CpuMeter::new(
+                Arc::clone(&scope.account),
+                scope.tenant.clone(),
+            )),
             scope,
             configuration,
             services: grants.services,
@@ -128,7 +124,7 @@ impl GuestState {
             nn: grants.nn,
             decoding: None,
             limits: LimitState::new(limits.clone(), instance),
-            wasi,
+            wasi: None,
             http,
             hooks: NoOutgoingRequests,
             _place: place,
@@ -143,7 +139,8 @@ impl GuestState {
     }
 
     /// Gives a decoder what it reads and where its samples go.
-    pub(crate) fn decodes(&mut self, file: HostFile, clip: HostClip) {
+    pub(crate) fn decodes(&mut self, mut file: HostFile, clip: HostClip) {
+        file.computed_by(Some(Arc::clone(&self.cpu)));
         self.decoding = Some((file, clip));
     }
 
@@ -161,13 +158,26 @@ impl GuestState {
 
     /// Takes what has become of both.
     pub(crate) fn decoded(&mut self) -> wasmtime::Result<(HostFile, HostClip)> {
-        self.decoding.take().ok_or_else(no_decoder)
+        let (mut file, clip) = self.decoding.take().ok_or_else(no_decoder)?;
+        file.computed_by(None);
+        Ok((file, clip))
     }
 
     /// Adds to the CPU time that the instance may use.
     pub(crate) fn earn(&self, more: Duration) {
         self.cpu.earn(more);
     }
+}
+
+/// No directory, no variable, no socket, no inherited stream: what is written to standard output is
+/// thrown away.
+fn sandbox() -> WasiCtx {
+    WasiCtx::builder()
+        .max_random_size(MAX_RANDOM_BYTES)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .build()
 }
 
 fn no_decoder() -> wasmtime::Error {
@@ -182,17 +192,12 @@ impl GuestData for GuestState {
     fn cpu_meter(&self) -> &Arc<CpuMeter> {
         &self.cpu
     }
-
-    fn pause(&self) -> Option<Pause> {
-        let (file, _) = self.decoding.as_ref()?;
-        file.pause()
-    }
 }
 
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView {
-            ctx: &mut self.wasi,
+            ctx: self.wasi.get_or_insert_with(sandbox),
             table: &mut self.table,
         }
     }

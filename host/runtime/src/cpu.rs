@@ -3,22 +3,29 @@
 //! wasmtime's epochs count wall-clock time and only while somebody looks: a guest that waits in a
 //! host call would be charged for the wait, one that is scheduled away for its neighbour. So the
 //! time is read from the thread's CPU clock around every poll of the guest's future; the epoch
-//! callback only looks whether the budget, or the tenant's minute, is used up.
+//! callback only looks whether the budget, or the tenant's minute, is used up, and whose turn it is
+//! (`cores`).
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use auricle_speech::TenantId;
 use auricle_tenancy::{Account, OverQuota};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::cores::Seat;
+
+/// Something that an instance waits for before it computes on.
+pub(crate) type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Counts the CPU time of one instance, and charges it to its tenant.
-#[derive(Debug)]
 pub struct CpuMeter {
     account: Arc<Account>,
+    seat: Seat,
     finished_nanos: AtomicU64,
     poll_began_nanos: AtomicU64,
     earned_nanos: AtomicU64,
@@ -32,11 +39,12 @@ pub struct CpuMeter {
 }
 
 impl CpuMeter {
-    /// Nothing used yet; `account` pays.
+    /// Nothing used yet; `account`, which is the tenant's, pays.
     #[must_use]
-    pub fn new(account: Arc<Account>) -> Self {
+    pub fn new(account: Arc<Account>, tenant: TenantId) -> Self {
         Self {
             account,
+            seat: Seat::new(tenant),
             finished_nanos: AtomicU64::new(0),
             poll_began_nanos: AtomicU64::new(0),
             earned_nanos: AtomicU64::new(0),
@@ -71,6 +79,36 @@ impl CpuMeter {
         self.ticked.store(true, Ordering::Relaxed);
     }
 
+    /// Waits for a core to compute on, if the instance has none. Whoever is known to compute for long
+    /// does so before it begins; the others at their first tick.
+    pub async fn take_core(&self) {
+        let mut turn = pin!(self.seat.take());
+        std::future::poll_fn(|context| {
+            let polled = turn.as_mut().poll(context);
+            if polled.is_pending() {
+                // To wait for a core is not to be idle.
+                self.tick();
+            }
+            polled
+        })
+        .await;
+    }
+
+    /// What the instance waits for before it computes on, at a tick: its turn.
+    pub(crate) fn pause(self: &Arc<Self>) -> Option<Pause> {
+        let due = self.seat.is_due();
+        if !due && self.seat.has_or_takes() {
+            return None;
+        }
+        let meter = Arc::clone(self);
+        Some(Box::pin(async move {
+            if due {
+                meter.seat.leave();
+            }
+            meter.take_core().await;
+        }))
+    }
+
     fn age_nanos(&self) -> u64 {
         u64::try_from(self.born.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
@@ -93,7 +131,7 @@ impl CpuMeter {
         Duration::from_nanos(self.earned_nanos.load(Ordering::Relaxed))
     }
 
-    fn poll<R>(&self, work: impl FnOnce() -> R) -> R {
+    fn poll<R>(&self, work: impl FnOnce() -> Poll<R>) -> Poll<R> {
         let left = self.left_nanos.load(Ordering::Relaxed);
         let away = self.age_nanos().saturating_sub(left);
         if !self.ticked.swap(false, Ordering::Relaxed) {
@@ -107,6 +145,10 @@ impl CpuMeter {
         self.finished_nanos.fetch_add(spent, Ordering::Relaxed);
         self.account.use_guest_cpu(Duration::from_nanos(spent));
         self.left_nanos.store(self.age_nanos(), Ordering::Relaxed);
+        if result.is_ready() || !self.ticked.load(Ordering::Relaxed) {
+            // It has ended, or waits for something: others may compute meanwhile.
+            self.seat.leave();
+        }
         result
     }
 }
@@ -134,24 +176,32 @@ fn thread_cpu_nanos() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]
     fn who_waits_is_idle_and_who_was_stopped_at_a_tick_is_not() {
-        let meter = CpuMeter::new(Account::unlimited());
+        let tenant = TenantId::new("acme").unwrap();
+        let meter = CpuMeter::new(Account::unlimited(), tenant);
+        let tick = || {
+            meter.tick();
+            Poll::<()>::Pending
+        };
+        let wait = || Poll::<()>::Pending;
         let pause = Duration::from_millis(20);
-        meter.poll(|| ());
+        let _ = meter.poll(wait);
         std::thread::sleep(pause);
-        meter.poll(|| meter.tick());
+        let _ = meter.poll(tick);
         let idle = meter.idle();
         assert!(idle >= pause, "{idle:?}");
         std::thread::sleep(pause);
-        meter.poll(|| meter.tick());
+        let _ = meter.poll(tick);
         assert_eq!(meter.idle(), idle);
         std::thread::sleep(pause);
-        meter.poll(|| ());
+        let _ = meter.poll(wait);
         std::thread::sleep(pause);
-        meter.poll(|| ());
+        let _ = meter.poll(wait);
         assert!(meter.idle() >= idle + pause);
     }
 }

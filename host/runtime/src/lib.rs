@@ -16,6 +16,7 @@
 
 pub mod cache;
 pub mod compile;
+mod cores;
 pub mod cpu;
 pub mod deployment;
 pub mod engine;
@@ -27,5 +28,5 @@ pub use cpu::{CpuMeter, metered};
 pub use deployment::{Candidate, Deployment, Revision, RevisionParts, Serving, Trial};
 pub use engine::{Misfit, Origin, Runtime, RuntimeConfig, RuntimeError};
 pub use failure::GuestFailure;
-pub use limits::{GuestData, InstanceLimits, LimitState, Pause, new_store};
+pub use limits::{GuestData, InstanceLimits, LimitState, new_store};
 pub use tally::{Attempt, Counts, Tally};

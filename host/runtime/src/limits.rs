@@ -4,7 +4,6 @@
 //! as the WebAssembly rules have it, host resources fail their call. The refusal is remembered, so
 //! that the trap which usually follows is reported as what it was.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,15 +178,7 @@ pub trait GuestData: Send + 'static {
 
     /// The CPU time that the instance used.
     fn cpu_meter(&self) -> &Arc<CpuMeter>;
-
-    /// What the instance waits for before it computes on; asked at every tick of the epoch clock.
-    fn pause(&self) -> Option<Pause> {
-        None
-    }
 }
-
-/// Something that an instance waits for.
-pub type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A store for one instance, with every limit set.
 ///
@@ -209,7 +200,7 @@ pub fn new_store<T: GuestData>(engine: &Engine, data: T, limits: &InstanceLimits
             return Err(wasmtime::Error::new(over));
         }
         meter.tick();
-        Ok(match store.data().pause() {
+        Ok(match meter.pause() {
             Some(pause) => UpdateDeadline::YieldCustom(1, pause),
             None => UpdateDeadline::Yield(1),
         })

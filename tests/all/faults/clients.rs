@@ -16,6 +16,9 @@ use crate::support::{SOON, Server};
 /// Whose key honest-looking clients have.
 pub const CLIENT: &str = "client";
 
+/// Handlers that spin at once.
+const SPINNERS: usize = 16;
+
 /// What a flood may add to the server's memory while it goes on.
 const FLOOD_BYTES: u64 = 64 << 20;
 
@@ -51,6 +54,19 @@ pub fn empty_writes(server: &'static Server) -> BoxFuture<'static, ()> {
             let cut_off = body.is_err() || status.is_server_error();
             assert!(cut_off, "{status} {body:?}");
         }
+    }
+    .boxed()
+}
+
+/// 1: a tenant with as many handlers that compute without end as it may have requests.
+pub fn spin_together(server: &'static Server) -> BoxFuture<'static, ()> {
+    async move {
+        let all = (0..SPINNERS).map(|_| transcribe(server, "fault-spins"));
+        let statuses = join_all(all).await.into_iter().map(|answer| answer.status);
+        let statuses: Vec<_> = statuses.collect();
+        let ended = statuses.iter().filter(|status| **status == 504).count();
+        let refused = statuses.iter().filter(|status| **status == 429).count();
+        assert!(ended > 1 && ended + refused == SPINNERS, "{statuses:?}");
     }
     .boxed()
 }

@@ -5,18 +5,17 @@
 //! temporary file, which the system removes with the process. The spool blocks: a decoder runs on a
 //! thread of its own.
 //!
-//! The decoder has one of the machine's cores while it computes (`cores`) and gives it back while it
-//! waits for bytes: a client that sends slowly must hold up nobody.
+//! The decoder has one of the machine's cores while it computes and gives it back while it waits for
+//! bytes: a client that sends slowly must hold up nobody.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-use auricle_runtime::Pause;
+use auricle_runtime::CpuMeter;
 use bytes::Bytes;
 use tempfile::SpooledTempFile;
 
 use super::MediaSource;
-use super::cores::Seat;
 use crate::bindings::decoder::auricle::audio::source::{Host, ReadError};
 use crate::source::{SourceFailure, read_chunk};
 use crate::state::GuestState;
@@ -55,7 +54,7 @@ pub(crate) struct HostFile {
     arrived_bytes: u64,
     failure: Option<FileFailure>,
     /// Of who reads it; nothing where that does not compute on a core of this process.
-    seat: Option<Arc<Seat>>,
+    reader: Option<Arc<CpuMeter>>,
 }
 
 /// Where what was read has gone.
@@ -69,7 +68,7 @@ enum Place {
 }
 
 impl HostFile {
-    pub(crate) fn new(source: MediaSource, max_spool_bytes: u64, seat: Arc<Seat>) -> Self {
+    pub(crate) fn new(source: MediaSource, max_spool_bytes: u64) -> Self {
         Self {
             source,
             max_spool_bytes,
@@ -77,16 +76,17 @@ impl HostFile {
             place: Place::Front(Vec::new()),
             arrived_bytes: 0,
             failure: None,
-            seat: Some(seat),
+            reader: None,
         }
     }
 
-    /// The file from its beginning again, for somebody who computes elsewhere; nothing where its
-    /// beginning is not kept.
+    /// Says who reads it.
+    pub(crate) fn computed_by(&mut self, reader: Option<Arc<CpuMeter>>) {
+        self.reader = reader;
+    }
+
+    /// The file from its beginning again; nothing where its beginning is not kept.
     pub(crate) fn rewound(mut self) -> Option<Self> {
-        if let Some(seat) = self.seat.take() {
-            seat.leave();
-        }
         match &mut self.place {
             Place::Front(front) => {
                 self.chunk = [front.as_slice(), &self.chunk].concat().into();
@@ -108,45 +108,16 @@ impl HostFile {
         self.failure
     }
 
-    /// What the decoder waits for before it computes on, when somebody else's turn has come.
-    pub(crate) fn pause(&self) -> Option<Pause> {
-        let seat = self.seat.clone().filter(|seat| seat.is_due())?;
-        Some(Box::pin(async move {
-            seat.leave();
-            seat.take().await;
-        }))
-    }
-
-    /// Waits for a core to compute on.
-    pub(crate) fn take_core(&self) -> impl Future<Output = ()> + Send + 'static {
-        let seat = self.seat.clone();
-        async move {
-            if let Some(seat) = seat {
-                seat.take().await;
-            }
-        }
-    }
-
     /// The next bytes of the source; none at the end.
     async fn arrive(&mut self) -> Result<Bytes, FileFailure> {
         let arrived = match &mut self.source {
-            MediaSource::Stream(stream) => {
-                let next = read_chunk(&mut **stream);
-                tokio::pin!(next);
-                // Only whoever has to wait gives the core back.
-                match futures::poll!(&mut next) {
-                    std::task::Poll::Ready(arrived) => arrived,
-                    std::task::Poll::Pending => {
-                        if let Some(seat) = &self.seat {
-                            seat.leave();
-                        }
-                        next.await
-                    }
-                }
-            }
+            MediaSource::Stream(stream) => read_chunk(&mut **stream).await,
             MediaSource::Reader(reader) => read_block(reader),
         };
-        self.take_core().await;
+        if let Some(reader) = self.reader.clone() {
+            // Whoever had to wait gave it back.
+            reader.take_core().await;
+        }
         match arrived {
             Ok(bytes) => {
                 let bytes = bytes.unwrap_or_default();

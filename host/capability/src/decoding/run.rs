@@ -16,7 +16,6 @@ use auricle_runtime::{GuestData, GuestFailure, Revision};
 use auricle_speech::Clip;
 use tokio::sync::oneshot;
 
-use super::cores::Seat;
 use super::file::FileFailure;
 use super::{Channels, HostClip, HostFile, Media, MediaError, MediaHint};
 use crate::bindings::decoder::exports::auricle::pipeline::decoder::DecodeFailure;
@@ -80,8 +79,7 @@ impl Guests {
         media: Media,
         decoding: Decoding,
     ) -> Result<Vec<Clip>, MediaError> {
-        let seat = Seat::new(scope.tenant.clone());
-        let file = HostFile::new(media.0, decoding.limits.max_spool_bytes, seat);
+        let file = HostFile::new(media.0, decoding.limits.max_spool_bytes);
         let (guests, scope, deadline) = (self.clone(), scope.clone(), scope.deadline);
         let (alive, ended) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Handle::current();
@@ -128,8 +126,7 @@ async fn decode_or_convert(
         return Err(MediaError::Unsupported(unsupported));
     };
     let (conversion, stream) = converter.start(file, scope, &decoding.limits).await?;
-    let seat = Seat::new(scope.tenant.clone());
-    let converted = HostFile::new(stream, decoding.limits.max_spool_bytes, seat);
+    let converted = HostFile::new(stream, decoding.limits.max_spool_bytes);
     let (outcome, _) = decode(guests, scope, decoding, converted).await?;
     // What the converter knows to have gone wrong counts; what it cannot read is not supported.
     conversion.end(outcome, unsupported)
@@ -153,8 +150,8 @@ async fn decode(
     };
     let attempt = decoder.tally.begin();
     let outcome = run_within_budget(&mut store, async |store| {
-        let core = store.data_mut().file()?.take_core();
-        core.await;
+        let meter = Arc::clone(store.data().cpu_meter());
+        meter.take_core().await;
         let guest = decoder.component.0.instantiate_async(&mut *store).await?;
         guest
             .auricle_pipeline_decoder()

@@ -1,12 +1,15 @@
-//! The cores that decoders compute on: as many decoders at once as there are, tenants in turn.
+//! The cores that guests compute on for long: as many at once as there are, tenants in turn.
 //!
-//! A decoder keeps a core busy for as long as it decodes, seconds for a file of an hour, and a tenant
-//! may send dozens of those at once. So a core is lent for [`TURN`] when another tenant waits for
-//! one: the decoder then stops at the next tick of the epoch clock and waits for its next turn.
-//! Within a tenant it is first come, first served, and nobody is interrupted: sharing a core among
-//! one's own files makes none of them faster.
+//! A guest that reaches a tick of the epoch clock has computed for a while, and may go on for seconds:
+//! a decoder on a file of an hour, anybody's in a loop. From then on it needs a core to go on; it gives
+//! the core back when it waits for something or ends. A core is lent for [`TURN`] when another tenant
+//! waits for one, and for [`OWN_TURN`] when only others of the same tenant do: among one's own, taking
+//! turns makes nothing faster, and yet a short computation should not wait for the end of a long one.
+//! Within a tenant it is first come, first served.
 //!
-//! The operating system would share cores between threads, but equally: a tenant with fifty files
+//! So there are never more guests that keep a thread busy than there are cores, however many of them one
+//! tenant has, and a guest that has little to do waits for a tick of those at most. The operating system
+//! would share cores between threads, and tokio between tasks, but equally: a tenant with fifty files
 //! would get fifty times what another gets with one.
 
 use std::collections::{HashMap, VecDeque};
@@ -16,9 +19,12 @@ use std::time::{Duration, Instant};
 use auricle_speech::TenantId;
 use tokio::sync::oneshot;
 
-/// How long a decoder computes while another tenant waits: a few ticks of the epoch clock. Going to
+/// How long a guest computes while another tenant waits: a few ticks of the epoch clock. Going to
 /// another thread costs microseconds.
 const TURN: Duration = Duration::from_millis(50);
+
+/// How long it computes while only others of its tenant wait.
+const OWN_TURN: Duration = Duration::from_secs(1);
 
 /// The cores of this machine.
 static MACHINE: LazyLock<Arc<Cores>> = LazyLock::new(|| {
@@ -49,17 +55,20 @@ impl Cores {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A core, if one is free.
+    fn take_free(self: &Arc<Self>) -> Option<Core> {
+        let mut state = self.lock();
+        state.free = state.free.checked_sub(1)?;
+        Some(self.core())
+    }
+
     /// Waits for a core.
     async fn take(self: &Arc<Self>, tenant: &TenantId) -> Core {
         loop {
-            let lent = {
-                let mut state = self.lock();
-                if state.free > 0 {
-                    state.free -= 1;
-                    return self.core();
-                }
-                state.wait(tenant)
-            };
+            if let Some(core) = self.take_free() {
+                return core;
+            }
+            let lent = self.lock().wait(tenant);
             // The sender is gone only if a thread panicked with it.
             if let Ok(core) = lent.await {
                 return core;
@@ -135,7 +144,7 @@ impl Drop for Core {
     }
 }
 
-/// What a decoder sits on: a core, or nothing for now.
+/// What a guest sits on: a core, or nothing for now.
 pub(crate) struct Seat {
     cores: Arc<Cores>,
     tenant: TenantId,
@@ -144,16 +153,25 @@ pub(crate) struct Seat {
 
 impl Seat {
     /// A seat without a core, on this machine.
-    pub(crate) fn new(tenant: TenantId) -> Arc<Self> {
+    pub(crate) fn new(tenant: TenantId) -> Self {
         Self::at(&MACHINE, tenant)
     }
 
-    fn at(cores: &Arc<Cores>, tenant: TenantId) -> Arc<Self> {
-        Arc::new(Self {
+    fn at(cores: &Arc<Cores>, tenant: TenantId) -> Self {
+        Self {
             cores: Arc::clone(cores),
             tenant,
             core: Mutex::default(),
-        })
+        }
+    }
+
+    /// Whether it has a core, now that it has taken one if that was free.
+    pub(crate) fn has_or_takes(&self) -> bool {
+        let mut core = self.lock();
+        if core.is_none() {
+            *core = self.cores.take_free();
+        }
+        core.is_some()
     }
 
     /// Waits for a core, if there is none.
@@ -173,8 +191,12 @@ impl Seat {
     /// Whether the turn is over, and somebody else waits for the core.
     pub(crate) fn is_due(&self) -> bool {
         let since = self.lock().as_ref().map(|core| core.since.elapsed());
-        since.is_some_and(|since| since >= TURN)
-            && self.cores.lock().turns.iter().any(|t| *t != self.tenant)
+        let Some(since) = since.filter(|since| *since >= TURN) else {
+            return false;
+        };
+        let state = self.cores.lock();
+        let mut waiting = state.turns.iter();
+        waiting.any(|tenant| *tenant != self.tenant || since >= OWN_TURN)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Core>> {
@@ -230,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_ends_only_for_somebody_else() {
+    fn a_short_turn_ends_only_for_somebody_else() {
         let cores = Cores::new(1);
         let seat = Seat::at(&cores, tenant("a"));
         seat.take().now_or_never().unwrap();
@@ -245,5 +267,19 @@ mod tests {
         seat.leave();
         assert!(own.now_or_never().is_some() && other.now_or_never().is_some());
         assert!(!seat.is_due());
+        assert!(seat.has_or_takes() && seat.has_or_takes());
+        assert_eq!(cores.lock().free, 0);
+    }
+
+    #[test]
+    fn a_long_turn_ends_for_ones_own_too() {
+        let cores = Cores::new(1);
+        let seat = Seat::at(&cores, tenant("a"));
+        assert!(seat.has_or_takes());
+        let a = tenant("a");
+        let mut own = Box::pin(cores.take(&a));
+        assert!((&mut own).now_or_never().is_none());
+        std::thread::sleep(OWN_TURN);
+        assert!(seat.is_due());
     }
 }
