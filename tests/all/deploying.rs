@@ -4,6 +4,8 @@
 mod cli;
 /// What is pushed, and what is refused.
 mod components;
+/// What another server on the same data directory deploys.
+mod elsewhere;
 /// Handlers of live sessions, swapped and failing.
 mod live;
 /// Components in an OCI registry.
@@ -24,7 +26,7 @@ use serde_json::{Value, json};
 
 use crate::guests::{beginning, send};
 use crate::support::upload::client;
-use crate::support::{Answer, Upload};
+use crate::support::{Answer, Server, Upload};
 use crate::tenancy::desk::{Desk, created, secret};
 
 /// A tenant that deploys.
@@ -110,8 +112,13 @@ impl<'a> Tenant<'a> {
 
     /// Transcribes so many seconds under a request id.
     async fn transcribe_as(&self, id: &str, secs: usize) -> Answer {
+        self.transcribe_on(&self.desk.server, id, secs).await
+    }
+
+    /// The same on this server.
+    async fn transcribe_on(&self, server: &Server, id: &str, secs: usize) -> Answer {
         let form = Upload::wav(&beginning(secs)).field("language", "en");
-        let request = form.request(&self.desk.server, "/transcribe");
+        let request = form.request(server, "/transcribe");
         send(request.bearer_auth(&self.key).header("x-request-id", id)).await
     }
 

@@ -3,9 +3,10 @@
 //! Every act is one transaction of the store, and reaches requests when that is on the disk; what a
 //! process did not get to tell its requests is what it serves after the next start. Acts on one
 //! tenant wait for each other, requests for none of them. Blocking: an act may compile for seconds.
-//! How an act goes stands in `act`.
+//! How an act goes stands in `act`; what another process has done is taken over in `follow`.
 
 mod act;
+mod follow;
 
 use std::path::Path;
 use std::sync::Arc;

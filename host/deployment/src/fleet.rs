@@ -66,10 +66,10 @@ pub struct Deployed {
     used_ms: AtomicU64,
     tallies: Mutex<HashMap<(Role, u64), Arc<Tally>>>,
     reports: Mutex<HashMap<(Role, u64), ShadowReport>>,
-    watched: Mutex<HashMap<Role, Watched>>,
+    served: Mutex<HashMap<Role, Watched>>,
 }
 
-/// A role whose revision is tried out, or has not served for long.
+/// What serves a role.
 #[derive(Clone, Debug)]
 pub(crate) struct Watched {
     pub(crate) state: DeploymentState,
@@ -287,25 +287,36 @@ impl Deployed {
         found
     }
 
-    /// Has a role watched that something is tried out for or that something came to serve; `before`
-    /// is what the serving revision has done so far.
-    pub(crate) fn watch(&self, role: Role, state: &DeploymentState, before: Counts) {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.candidate.is_none() && state.previous.is_none() {
-            watched.remove(&role);
-            return;
-        }
-        let state = state.clone();
-        watched.insert(role, Watched { state, before });
+    /// What is in memory.
+    pub(crate) fn ready(&self) -> Option<Arc<TenantDeployments>> {
+        self.ready.load_full()
     }
 
-    /// The roles to be watched.
+    /// Notes what serves a role from now on; `before` is what the serving revision has done so far.
+    pub(crate) fn watch(&self, role: Role, state: &DeploymentState, before: Counts) {
+        let state = state.clone();
+        self.all_served().insert(role, Watched { state, before });
+    }
+
+    /// What serves a role, where something was deployed for it.
+    pub(crate) fn served(&self, role: Role) -> Option<DeploymentState> {
+        let served = self.all_served();
+        served.get(&role).map(|watched| watched.state.clone())
+    }
+
+    /// The roles that something is tried out for, or that came to be served by something else.
     pub(crate) fn watched(&self) -> Vec<(Role, Watched)> {
-        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let watched = watched.iter();
+        let served = self.all_served();
+        let watched = served.iter().filter(|(_, watched)| {
+            watched.state.candidate.is_some() || watched.state.previous.is_some()
+        });
         watched
             .map(|(role, state)| (*role, state.clone()))
             .collect()
+    }
+
+    fn all_served(&self) -> MutexGuard<'_, HashMap<Role, Watched>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn running(&self) -> u64 {

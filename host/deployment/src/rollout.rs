@@ -3,8 +3,8 @@
 //! A thread looks at every revision that is tried out, and at every one that came to serve not long
 //! ago, and compares it with what served before: by the share of calls that failed and by the 95th
 //! percentile of the time of those that did not. What is worse is taken back; a candidate that has
-//! lasted as long as was asked is promoted. The same thread has quiet tenants' components leave
-//! memory.
+//! lasted as long as was asked is promoted. The same thread takes over what another process has
+//! deployed, and has quiet tenants' components leave memory.
 //!
 //! Not by requests' statuses: a server that is overloaded would take back what is innocent.
 
@@ -26,6 +26,9 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Looks between two sweeps for quiet tenants.
 const LOOKS_PER_SWEEP: u32 = 20;
+
+/// Looks between two on what another process has done: one second.
+const LOOKS_PER_FOLLOW: u32 = 4;
 
 /// So many calls are enough to see that almost all fail.
 const FEW_CALLS: u64 = 5;
@@ -53,7 +56,14 @@ impl RolloutMonitor {
             .name("auricle-rollout".to_owned())
             .spawn(move || {
                 let mut looks = 0_u32;
+                let mut seen = None;
                 while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                    if looks.is_multiple_of(LOOKS_PER_FOLLOW)
+                        && let Err(error) = control_plane.follow(&mut seen)
+                    {
+                        let error: &dyn std::error::Error = &error;
+                        tracing::warn!(error, "deployments may be out of date");
+                    }
                     look(&control_plane);
                     looks = looks.wrapping_add(1);
                     if looks.is_multiple_of(LOOKS_PER_SWEEP) {

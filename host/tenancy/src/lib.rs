@@ -43,7 +43,7 @@ pub use ledger::{Account, Flowing, Ledger, OverQuota};
 pub use quota::{InvalidQuota, Quotas};
 pub use store::deployments::{DeploymentStore, Signer};
 pub use store::{
-    Actor, AuditEntry, Listed, Page, SqliteStore, Store, StoreError, StoredKey, Tenant,
+    Actor, AuditEntry, Listed, Page, SqliteStore, Store, StoreError, StoredKey, Tenant, Versioned,
 };
 pub use tenancy::{Access, Denied, Tenancy};
 pub use throttle::ThrottleConfig;

@@ -1,7 +1,7 @@
 //! What is kept: tenants, keys, quotas and the log of who changed what.
 //!
 //! A [`Store`] is the whole truth; a server holds a copy of it in memory ([`Contents`]) and asks for
-//! another when [`Store::version`] says that somebody else has written. What a method has answered is
+//! another when [`Versioned::version`] says that somebody else has written. What a method has answered is
 //! on the disk. Every act is written into the audit log in the same transaction, so that there is
 //! neither one without the other.
 //!
@@ -147,9 +147,18 @@ pub struct Contents {
     pub keys: Vec<StoredKey>,
 }
 
+/// What several processes may write.
+pub trait Versioned: Send + Sync {
+    /// A number that changes when another process has written.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn version(&self) -> Result<u64, StoreError>;
+}
+
 /// Keeps tenants, keys and the audit log. Every method may block for as long as a disk takes, and
 /// for 5 s when another process writes.
-pub trait Store: Send + Sync {
+pub trait Store: Versioned {
     /// Creates a tenant.
     ///
     /// # Errors
@@ -248,12 +257,6 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     fn contents(&self) -> Result<Contents, StoreError>;
-
-    /// A number that changes when another process has written.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    fn version(&self) -> Result<u64, StoreError>;
 }
 
 /// Why the store did not do what it was asked.

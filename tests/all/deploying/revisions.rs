@@ -1,5 +1,8 @@
+use std::hash::{BuildHasher, Hasher};
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
+use futures::FutureExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -95,48 +98,55 @@ async fn a_component_in_use_is_not_removed() {
 
 #[tokio::test]
 async fn what_was_deployed_serves_after_a_kill_whenever_it_comes() {
-    let dir = data_dir();
-    let mut desk = Desk::start(dir, |server| server);
+    let mut desk = Desk::start(data_dir(), |server| server);
     let tenant = Tenant::new(&desk, "killed").await;
-    tenant
-        .deploy(wasm::AURICLE_FIXED_CHUNKER, json!({ "fixed-secs": "1" }))
-        .await;
-    let (fine, key) = (tenant.segments().await, tenant.key.clone());
-    // Killed at four points of another deployment, from before it is sent to after it was answered.
-    for millis in [0, 5, 40, 400] {
-        let tenant = Tenant {
-            desk: &desk,
-            name: "killed",
-            key: key.clone(),
-        };
-        let set = async {
-            let component = tenant.send(wasm::AURICLE_FIXED_CHUNKER).await;
-            let id: Value = serde_json::from_str(&component.body).unwrap();
-            let body = json!({ "component": id["id"], "configuration": { "fixed-secs": "1" } });
-            tenant.set(body).await.status
-        };
-        let kill = tokio::time::sleep(std::time::Duration::from_millis(millis));
+    let key = tenant.key.clone();
+    let component = tenant.push(wasm::AURICLE_FIXED_CHUNKER).await;
+    // Odd revisions cut finely, even ones do not.
+    let body = |number: u64| {
+        let secs = ["30", "1"][usize::from(number % 2 == 1)];
+        json!({ "component": component, "configuration": { "fixed-secs": secs } })
+    };
+    created(&tenant.set(body(1)).await);
+    // The first one was compiled.
+    let since = Instant::now();
+    created(&tenant.set(body(2)).await);
+    let takes = since.elapsed();
+    let mut random = std::collections::hash_map::RandomState::new().build_hasher();
+    let mut known = 2;
+    for round in 0..KILLS {
+        random.write_u32(round);
+        // From before it is sent to after it was answered.
+        let after = takes.mul_f64(1.5 * (random.finish() % 1_000) as f64 / 1_000.0);
+        let tenant = tenant_of(&desk, &key);
+        let set = tenant.set(body(known + 1)).map(|answer| answer.status);
         let answered = tokio::select! {
-            status = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(set)) => status.ok(),
-            () = kill => None,
+            status = AssertUnwindSafe(set).catch_unwind() => status.ok(),
+            () = tokio::time::sleep(after) => None,
         };
-        let since = Instant::now();
         let Desk { server, dir, .. } = desk;
         drop(server);
         desk = Desk::start(dir, |server| server);
-        let tenant = Tenant {
-            desk: &desk,
-            name: "killed",
-            key: key.clone(),
-        };
-        assert_eq!(tenant.segments().await, fine, "killed after {millis} ms");
-        let status = tenant.status().await;
-        println!(
-            "killed after {millis} ms (answered: {answered:?}), back after {:?}: revision {}",
-            since.elapsed(),
-            status["serving"]["number"]
-        );
-        assert!(status["serving"]["number"].as_u64().unwrap() >= 1);
+        let tenant = tenant_of(&desk, &key);
+        let serves = tenant.status().await["serving"]["number"].as_u64().unwrap();
+        println!("killed after {after:?} (answered: {answered:?}): revision {serves}");
+        match answered {
+            Some(status) => assert_eq!((status, serves), (201, known + 1)),
+            None => assert!([known, known + 1].contains(&serves), "{serves}"),
+        }
+        known = serves;
+        assert_eq!(tenant.segments().await > 1, known % 2 == 1, "as it says");
+    }
+}
+
+/// How often the server is killed.
+const KILLS: u32 = 10;
+
+fn tenant_of<'a>(desk: &'a Desk, key: &str) -> Tenant<'a> {
+    Tenant {
+        desk,
+        name: "killed",
+        key: key.to_owned(),
     }
 }
 

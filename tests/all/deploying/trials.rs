@@ -114,6 +114,58 @@ async fn a_candidate_that_fails_is_abandoned_by_itself() {
 }
 
 #[tokio::test]
+async fn a_revision_that_is_much_slower_is_rolled_back_by_itself() {
+    let desk = Desk::start(data_dir(), |server| server);
+    let tenant = Tenant::new(&desk, "slow-release").await;
+    let quick = tenant
+        .deploy(wasm::CHUNKER_DAWDLES, json!({ "steps": "0" }))
+        .await;
+    assert_eq!(quick["serving"]["number"], 1);
+    // So many calls of each must be known.
+    for _ in 0..20 {
+        tenant.transcribe_as("any", 1).await.ok();
+    }
+    tenant
+        .deploy(wasm::CHUNKER_DAWDLES, json!({ "steps": "400" }))
+        .await;
+    let mut answered = 0;
+    eventually("rolled back", async || {
+        tenant.transcribe_as("any", 1).await.ok();
+        answered += 1;
+        (tenant.status().await["serving"]["number"] == 1).then_some(())
+    })
+    .await;
+    assert!(answered >= 20, "{answered}");
+    let history = tenant.get("deployments/chunker/history").await;
+    let reason = history["data"][0]["detail"]["reason"].as_str().unwrap();
+    assert!(reason.contains("ms"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_revision_that_still_has_calls_under_way_is_shown_as_draining() {
+    let tenant = Tenant::new(desk(), "drains").await;
+    tenant
+        .deploy(wasm::CHUNKER_DAWDLES, json!({ "steps": "2000" }))
+        .await;
+    let long = tenant.transcribe_as("long", 1);
+    let swap = async {
+        eventually("a call", async || {
+            let status = tenant.status().await;
+            (status["serving"]["calls"]["running"] == 1).then_some(())
+        })
+        .await;
+        let body = json!({ "configuration": {} });
+        let status = created(&tenant.set(body).await);
+        assert_eq!(status["serving"]["number"], 2);
+        assert_eq!(status["draining"][0]["number"], 1, "{status}");
+    };
+    let (long, ()) = tokio::join!(long, swap);
+    long.ok();
+    let status = tenant.status().await;
+    assert_eq!(status["draining"], json!([]));
+}
+
+#[tokio::test]
 async fn a_revision_that_fails_in_service_is_rolled_back_by_itself() {
     let tenant = Tenant::new(desk(), "bad-release").await;
     tenant

@@ -3,7 +3,7 @@
 
 use auricle_speech::TenantId;
 
-use super::{Actor, AuditEntry, Listed, Page, StoreError};
+use super::{Actor, AuditEntry, Listed, Page, StoreError, Versioned};
 use crate::deployment::{
     Change, ComponentDigest, DeploymentState, NewRevision, Place, Role, StoredComponent,
     StoredRevision,
@@ -23,7 +23,7 @@ pub struct Signer {
 
 /// Keeps components (not their bytes), revisions and what serves. Every method may block for as long
 /// as a disk takes. Acts are in the audit log, in the same transaction.
-pub trait DeploymentStore: Send + Sync {
+pub trait DeploymentStore: Versioned {
     /// Notes that a tenant has a component; `false` when it had it. A signature replaces an earlier
     /// one.
     ///

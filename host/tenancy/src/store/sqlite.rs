@@ -18,7 +18,9 @@ use auricle_speech::TenantId;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use serde_json::{Value, json};
 
-use super::{Actor, AuditEntry, Contents, Listed, Page, Store, StoreError, StoredKey, Tenant};
+use super::{
+    Actor, AuditEntry, Contents, Listed, Page, Store, StoreError, StoredKey, Tenant, Versioned,
+};
 use crate::key::{Key, KeyId, Scope, TenantName};
 use crate::quota::Quotas;
 use crate::unix_now;
@@ -50,6 +52,13 @@ impl SqliteStore {
         let result = work(&transaction)?;
         transaction.commit()?;
         Ok(result)
+    }
+}
+
+impl Versioned for SqliteStore {
+    fn version(&self) -> Result<u64, StoreError> {
+        let connection = self.lock();
+        Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
     }
 }
 
@@ -265,11 +274,6 @@ impl Store for SqliteStore {
             contents.keys.push(key_of(row)?);
         }
         Ok(contents)
-    }
-
-    fn version(&self) -> Result<u64, StoreError> {
-        let connection = self.lock();
-        Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
     }
 }
 

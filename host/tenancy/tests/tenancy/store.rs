@@ -1,6 +1,8 @@
 //! What was answered is there for whoever opens the file next.
 
-use auricle_tenancy::{Actor, Page, Quotas, Scope, SqliteStore, Store, StoreError, unix_now};
+use auricle_tenancy::{
+    Actor, Page, Quotas, Scope, SqliteStore, Store, StoreError, Versioned, unix_now,
+};
 use rusqlite::Connection;
 
 use crate::{fresh, store, tenant};
