@@ -158,12 +158,15 @@ def own_cpu_secs():
     return usage.ru_utime + usage.ru_stime
 
 
-def transcribe(files, directory, model="base", language=None, log=None, check=True):
+def transcribe(
+    files, directory, model="base", language=None, log=None, check=True, beam_size=1
+):
     """`auricle transcribe` on files; texts by file, None where there is none."""
     shutil.rmtree(directory, ignore_errors=True)
     command = [BIN / "auricle", "transcribe", "-q", "--model", model, "-o", directory]
     command += ["--language", language] if language else []
     command += ["--log", log] if log else []
+    command += ["--beam-size", beam_size] if beam_size > 1 else []
     done = subprocess.run([*map(str, command), *map(str, files)], capture_output=True, text=True)
     texts = []
     for file in files:

@@ -2,7 +2,7 @@
 
 Auricle runs as `auricle transcribe` with its defaults (greedy, Whisper's temperature ladder);
 faster-whisper computes in float32 with the same weights, greedy, the same ladder and no text of the
-window before. Both get the language.
+window before. Both get the language. For English a beam search is beside it.
 """
 
 import re
@@ -20,6 +20,7 @@ from whisper_normalizer.english import EnglishTextNormalizer
 
 PEER = "faster-whisper float32"
 QUANTIZATIONS = ("q8_0", "f16", "q5_1")
+BEAM = 5
 LANGUAGES = {
     "de": "German",
     "es": "Spanish",
@@ -41,12 +42,15 @@ def main():
     no_speech(peer)
 
 
-def peer_texts(peer, files, language):
+def peer_texts(peer, files, language, beam_size=1):
     # The ladder draws at random; a fixed seed makes the table the same every time.
     ctranslate2.set_random_seed(0)
     return [
         " ".join(s.text for s in peer.transcribe(
-            str(file), language=language, beam_size=1, condition_on_previous_text=False
+            str(file),
+            language=language,
+            beam_size=beam_size,
+            condition_on_previous_text=False,
         )[0])
         for file in files
     ]
@@ -63,11 +67,20 @@ def english(peer):
             scores[quantization] = common.word_errors(references, texts, normalise)
         texts = peer_texts(peer, files, "en")
         scores[PEER] = common.word_errors(references, texts, normalise)
+        beams = {
+            f"auricle q8_0, beam {BEAM}": common.transcribe(
+                files, CACHE / "out", "base:q8_0", "en", beam_size=BEAM
+            ),
+            f"{PEER}, beam {BEAM}": peer_texts(peer, files, "en", BEAM),
+        }
+        for key, texts in beams.items():
+            scores[key] = common.word_errors(references, texts, normalise)
         rows.append([name, len(files), *scores.values()])
         for key, value in scores.items():
             totals[key] = totals.get(key, Score(0, 0)) + value
     rows.append(["**all**", sum(row[1] for row in rows), *totals.values()])
-    head = ["English set", "files", *(f"auricle {q}" for q in QUANTIZATIONS), PEER]
+    names = [f"auricle {key}" if key in QUANTIZATIONS else key for key in totals]
+    head = ["English set", "files", *names]
     note = "Word error rate in per cent (errors/words), Whisper's English normaliser on both sides."
     common.write_section("quality", "english", "quality", f"{note}\n\n{common.table(head, rows)}")
 

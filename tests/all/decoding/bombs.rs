@@ -1,6 +1,7 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use auricle_capability::MediaError;
+use serde_json::json;
 
 use super::decode;
 use crate::support::audio::wav_header;
@@ -77,6 +78,37 @@ async fn headers_that_claim_two_to_the_thirty_two_samples_cost_nothing() {
     }
     let error = decode(mp4, Duration::MAX).await.unwrap_err();
     assert!(matches!(error, MediaError::Undecodable(_)), "{error}");
+}
+
+/// Hours of it: `AURICLE_SILENT_HOURS`, or so many.
+const SILENT_HOURS: u64 = 2;
+
+#[tokio::test]
+async fn hours_of_silence_cost_voice_activitys_time_and_are_an_empty_transcript() {
+    let hours = std::env::var("AURICLE_SILENT_HOURS");
+    let hours = hours.map_or(SILENT_HOURS, |text| text.parse().unwrap());
+    let server = Server::builder()
+        .config(&format!("[audio]\nmax_minutes = {}\n", hours * 60 + 1))
+        .start();
+    let samples = hours * 3_600 * 8_000;
+    let blocks = u32::try_from(samples.div_ceil(65_535)).unwrap();
+    let since = Instant::now();
+    let answer = Upload::file("silence.flac", flac_of_silence(blocks, samples))
+        .field("response_format", "verbose_json")
+        .field("model", "whisper-1")
+        .send(&server, "/v1/audio/transcriptions")
+        .await;
+    let answer = answer.ok();
+    println!("{hours} h of silence in {:?}", since.elapsed());
+    assert_eq!(
+        (&answer["text"], &answer["segments"]),
+        (&json!(""), &json!([]))
+    );
+    let secs = answer["duration"].as_f64().unwrap();
+    assert!((secs - (hours * 3_600) as f64).abs() < 10.0, "{secs}");
+    let kept = server.private_bytes() >> 20;
+    println!("{kept} MiB afterwards");
+    assert!(kept < 600, "{kept} MiB");
 }
 
 /// CVE-2026-54233 of vLLM: 25 MB of Opus became 14.9 GB of samples. Here: the length of a clip is

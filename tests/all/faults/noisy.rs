@@ -13,13 +13,14 @@ use crate::support::{Answer, Server, Upload};
 
 const NOISY: &str = "noisy";
 
-/// Files at once. More of them, or longer ones, only take longer to send: each has its windows queued.
+/// Files at once: `AURICLE_NOISY_FILES`, or so many.
 const FILES: usize = 20;
 
 /// How many of them the tenant may have at once.
 const ALLOWED: usize = 16;
 
-/// Over two minutes each, so that they are batch.
+/// Seconds of each: `AURICLE_NOISY_FILE_SECS`, or so many: over two minutes, so that they are batch.
+/// Longer ones only take longer to send.
 const FILE_SECS: usize = 132;
 
 /// Short requests, one after the other.
@@ -51,14 +52,20 @@ fn begun(server: &Server) -> Vec<Begun> {
     jobs.collect()
 }
 
+fn number(variable: &str, otherwise: usize) -> usize {
+    std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_long_files_cost_anothers_short_requests_no_window_that_is_not_running() {
     let settings = format!("[server.admission]\nmax_requests_per_tenant = {ALLOWED}");
     let server = Tenants::new(&settings).with_key(NOISY).server().start();
+    let files = number("AURICLE_NOISY_FILES", FILES);
+    let samples = number("AURICLE_NOISY_FILE_SECS", FILE_SECS) * RATE;
     let words = speech().samples.iter().copied().cycle();
-    let long = wav(&words.take(FILE_SECS * RATE).collect::<Vec<_>>());
+    let long = wav(&words.take(samples).collect::<Vec<_>>());
     let answered = Mutex::new(Vec::new());
-    let noise = join_all((0..FILES).map(|_| {
+    let noise = join_all((0..files).map(|_| {
         let form = Upload::wav(&long).field("language", "en");
         let request = form.request(&server, "/transcribe").bearer_auth(key(NOISY));
         async {
@@ -109,7 +116,7 @@ async fn many_long_files_cost_anothers_short_requests_no_window_that_is_not_runn
     assert!(of(NOISY).all(|job| job.class == "batch"));
     assert!(of(VICTIM).all(|job| job.class == "interactive"));
     let answered = answered.into_inner().unwrap();
-    assert_eq!(answered.len(), FILES - ALLOWED);
+    assert_eq!(answered.len(), files - ALLOWED);
     for answer in answered {
         assert_eq!(answer.status, 429, "{}", answer.body);
         let wait = answer.header("retry-after").parse::<u32>();
