@@ -22,6 +22,7 @@ use crate::{
 const EXAMPLES: &[&str] = &[
     "auricle-fixed-chunker",
     "auricle-glossary-assigner",
+    "auricle-greeting-handler",
     "auricle-nn-label-assigner",
     "auricle-nn-voice-chunker",
     "auricle-redacting-handler",

@@ -8,6 +8,7 @@ use auricle_capability::{
     HandlerComponent, Message as GuestMessage, RequestScope, Session, Socket,
     SocketError as GuestSocketError, SourceFailure, UpgradeRequest, services,
 };
+use auricle_deployment::TenantDeployments;
 use auricle_gateway::{
     App, AppError, BodyError, Health, HealthStatus, Message, RequestBody, RequestContext,
     ResponseBody, SocketError, SocketReceiver, SocketSender, WebSocket,
@@ -44,21 +45,25 @@ impl HandlerApp {
         Self { pipeline, model }
     }
 
+    /// What serves the tenant.
+    async fn ready(&self, tenant: &TenantId) -> Result<Arc<TenantDeployments>, AppError> {
+        let ready = self.pipeline.deployments().of(tenant).await;
+        ready.map_err(|error| {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, %tenant, "a tenant's components cannot be made ready");
+            AppError::ComponentFailed {
+                detail: "the tenant's components cannot be made ready".to_owned(),
+            }
+        })
+    }
+
     /// The revision of the tenant's handler that answers the request of this id.
     async fn handler(
         &self,
         tenant: &TenantId,
         request_id: &str,
     ) -> Result<Arc<Revision<HandlerComponent>>, AppError> {
-        let ready = self.pipeline.deployments().of(tenant).await;
-        let ready = ready.map_err(|error| {
-            let error: &dyn std::error::Error = &error;
-            tracing::error!(error, %tenant, "a tenant's components cannot be made ready");
-            AppError::ComponentFailed {
-                detail: "the tenant's components cannot be made ready".to_owned(),
-            }
-        })?;
-        Ok(ready.handler.revision_for(request_id))
+        Ok(self.ready(tenant).await?.handler.revision_for(request_id))
     }
 
     /// Has the tenant's handler serve a connection: another instance goes on after a failure or a
@@ -128,14 +133,9 @@ impl App for HandlerApp {
         request: Request<RequestBody>,
     ) -> Result<Response<ResponseBody>, AppError> {
         let scope = self.scope(&context);
-        let revision = self.handler(&scope.tenant, &scope.request_id).await?;
+        let ready = self.ready(&scope.tenant).await?;
         let request = request.map(|body| body.map_err(source_failure).boxed_unsync());
-        let services = Arc::new(self.pipeline.clone());
-        let response = self
-            .pipeline
-            .guests()
-            .http(revision, scope, services, request)
-            .await;
+        let response = self.pipeline.http(&ready, scope, request).await;
         let response = response.map_err(app_error)?;
         Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
     }

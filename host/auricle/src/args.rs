@@ -170,8 +170,8 @@ pub struct TranscribeArgs {
     /// Text that the model takes as if it had come before: names, spelling.
     #[arg(long)]
     pub prompt: Option<String>,
-    /// Width of the beam search, 1 to 8; 1 is greedy. A wider one is slower, and with whisper.cpp not
-    /// reliably better.
+    /// Width of the beam search, 1 to 8; 1 is greedy. A wider one is slower, and with whisper.cpp mostly
+    /// worse.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub beam_size: u8,
     /// First sampling temperature, 0 to 1.

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use auricle_speech::Segment;
 use serde::Serialize;
+use serde_json::Value;
 
 /// Requests that are remembered by id.
 const REMEMBERED: usize = 20;
@@ -19,6 +20,8 @@ const MAX_CELLS: usize = 25_000_000;
 /// The parts of an answer that are compared.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
+    /// Of a handler's answer.
+    status: Option<u16>,
     words: Vec<String>,
     times: Vec<(f64, f64)>,
     speakers: Vec<Option<String>>,
@@ -32,9 +35,32 @@ impl Answer {
             .iter()
             .flat_map(|segment| segment.text.split_whitespace());
         Self {
+            status: None,
             words: text.map(str::to_owned).collect(),
             times: segments.iter().map(|s| (s.start, s.end)).collect(),
             speakers: segments.iter().map(|s| s.speaker.clone()).collect(),
+        }
+    }
+
+    /// Of a handler's answer: of JSON with a `text` that and the times and speakers of its `segments`,
+    /// because what else is in it may be of the moment; of others all words.
+    #[must_use]
+    pub fn of_http(status: u16, body: &[u8]) -> Self {
+        let body = String::from_utf8_lossy(body);
+        let json = serde_json::from_str::<Value>(&body).unwrap_or_default();
+        let text = json.get("text").and_then(Value::as_str).unwrap_or(&body);
+        let segments = json.get("segments").and_then(Value::as_array);
+        let segments = segments.map(Vec::as_slice).unwrap_or_default();
+        let time = |of: &Value, name| of.get(name).and_then(Value::as_f64).unwrap_or_default();
+        let speaker = |of: &Value| Some(of.get("speaker")?.as_str()?.to_owned());
+        Self {
+            status: Some(status),
+            words: text.split_whitespace().map(str::to_owned).collect(),
+            times: segments
+                .iter()
+                .map(|s| (time(s, "start"), time(s, "end")))
+                .collect(),
+            speakers: segments.iter().map(speaker).collect(),
         }
     }
 }
@@ -46,6 +72,8 @@ pub struct ShadowReport {
     pub compared: u64,
     /// Of them, those that did not differ.
     pub same: u64,
+    /// Those whose statuses differ, of a handler's.
+    pub status_differs: u64,
     /// Those whose words differ.
     pub text_differs: u64,
     /// Those whose segments begin or end elsewhere.
@@ -67,7 +95,7 @@ pub struct ShadowReport {
 pub struct Difference {
     /// Its id, as in the log.
     pub request_id: String,
-    /// In what: `text`, `times`, `speakers`; `failed` where there is no other answer.
+    /// In what: `status`, `text`, `times`, `speakers`; `failed` where there is no other answer.
     pub differs: Vec<&'static str>,
     /// Words that differ.
     pub word_edits: u64,
@@ -81,6 +109,10 @@ impl ShadowReport {
         let edits = edits(&given.words, &other.words);
         self.word_edits += edits;
         let mut differs = Vec::new();
+        if given.status != other.status {
+            self.status_differs += 1;
+            differs.push("status");
+        }
         if edits > 0 {
             self.text_differs += 1;
             differs.push("text");
@@ -159,6 +191,7 @@ mod tests {
 
     fn answer(text: &str, start: f64, speaker: Option<&str>) -> Answer {
         Answer {
+            status: None,
             words: text.split(' ').map(str::to_owned).collect(),
             times: vec![(start, 2.0)],
             speakers: vec![speaker.map(str::to_owned)],
@@ -182,6 +215,30 @@ mod tests {
             last,
             [vec!["text"], vec!["times", "speakers"], vec!["failed"]]
         );
+    }
+
+    #[test]
+    fn of_a_handlers_answer_counts_what_was_said_and_not_the_moment() {
+        let given = |text: &str, took: f64| {
+            let body = serde_json::json!({
+                "text": text,
+                "duration": took,
+                "segments": [{ "start": 0.0, "end": 1.0, "speaker": "A", "text": text }],
+            });
+            Answer::of_http(200, body.to_string().as_bytes())
+        };
+        let mut report = ShadowReport::default();
+        report.compare("req_1", &given("one two", 0.1), &given("one two", 0.2));
+        assert_eq!(report.same, 1);
+        report.compare("req_2", &given("one two", 0.1), &given("one", 0.1));
+        assert_eq!((report.text_differs, report.times_differ), (1, 0));
+        let refused = Answer::of_http(400, b"{\"detail\": \"no file\"}");
+        report.compare("req_3", &given("one two", 0.1), &refused);
+        let last = report.requests.back().map(|last| last.differs.clone());
+        assert_eq!(last, Some(vec!["status", "text", "times", "speakers"]));
+        let plain = |text: &str| Answer::of_http(200, text.as_bytes());
+        assert_eq!(plain("one\ntwo"), plain("one two"));
+        assert_ne!(plain("one"), plain("two"));
     }
 
     #[test]

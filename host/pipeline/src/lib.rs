@@ -64,6 +64,8 @@ const MODEL_RETRY_SECS: u32 = 5;
 #[derive(Clone)]
 pub struct Pipeline {
     inner: Arc<Inner>,
+    /// Whether it works on copies of requests, which nobody asked for: see [`Pipeline::for_copies`].
+    is_for_copies: bool,
 }
 
 struct Inner {
@@ -125,6 +127,24 @@ impl Pipeline {
         };
         Self {
             inner: Arc::new(inner),
+            is_for_copies: false,
+        }
+    }
+
+    /// The same, with no audio counted against anybody's minute.
+    pub(crate) fn for_copies(&self) -> Self {
+        Self {
+            is_for_copies: true,
+            ..self.clone()
+        }
+    }
+
+    /// Counts audio against the tenant's minute, before anything is computed on it and once it is
+    /// known that it can be.
+    pub(crate) fn use_audio(&self, scope: &RequestScope, samples: u64) -> Result<(), SpeechError> {
+        match self.is_for_copies {
+            true => Ok(()),
+            false => use_audio(scope, samples),
         }
     }
 
@@ -248,7 +268,7 @@ impl Services for Pipeline {
         async move {
             pipeline.inner.diarizer()?;
             speakers::check(&options)?;
-            use_audio(&scope, clip.len_samples())?;
+            pipeline.use_audio(&scope, clip.len_samples())?;
             Diarizing::start(&pipeline, &scope, &clip, options)
                 .turns()
                 .await
@@ -262,11 +282,12 @@ impl Services for Pipeline {
         clip: Clip,
         model: Option<String>,
     ) -> BoxFuture<'static, Result<Vec<LanguageScore>, SpeechError>> {
-        let (inner, scope) = (Arc::clone(&self.inner), scope.clone());
+        let (pipeline, scope) = (self.clone(), scope.clone());
         async move {
+            let inner = &pipeline.inner;
             let lease = inner.lease(&scope, model.as_deref(), false).await?;
-            use_audio(&scope, clip.len_samples().min(MAX_CHUNK_SAMPLES))?;
-            recognise::detect_language(&inner, &scope, &lease, &clip).await
+            pipeline.use_audio(&scope, clip.len_samples().min(MAX_CHUNK_SAMPLES))?;
+            recognise::detect_language(inner, &scope, &lease, &clip).await
         }
         .boxed()
     }
@@ -313,8 +334,7 @@ impl Services for Pipeline {
     }
 }
 
-/// Counts audio against the tenant's minute, before anything is computed on it and once it is known
-/// that it can be.
+/// Counts audio against the tenant's minute.
 pub(crate) fn use_audio(scope: &RequestScope, samples: u64) -> Result<(), SpeechError> {
     let used = scope.account.use_audio(samples_to_duration(samples));
     used.map_err(|over| over_limit(&over))

@@ -1,9 +1,11 @@
 //! Candidates that work on copies of requests.
 //!
 //! When a request is answered, its clip goes once more through the line, with the candidate in its
-//! role, and both answers are compared. The client waits for none of it. One at a time on this node:
-//! requests that are answered meanwhile are not compared. The audio is not counted against the
-//! tenant's minute, and is against what the tenant has queued.
+//! role, and both answers are compared; a handler gets the whole request (`handler`). The client waits
+//! for none of it. One at a time on this node: requests that are answered meanwhile are not compared.
+//! The audio is not counted against the tenant's minute, and is against what the tenant has queued.
+
+mod handler;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -93,7 +95,7 @@ impl Shadow {
         options: &TranscribeOptions,
         given: Vec<Segment>,
     ) {
-        let (pipeline, clip, options) = (pipeline.clone(), clip.clone(), options.clone());
+        let (pipeline, clip, options) = (pipeline.for_copies(), clip.clone(), options.clone());
         let scope = RequestScope {
             deadline: Instant::now() + PATIENCE,
             // Nobody waits for it.
@@ -137,7 +139,6 @@ impl Shadow {
             scope,
             clip,
             options,
-            is_counted: false,
         };
         let work = async move { line.run(&self.revisions, &sender).await };
         let (done, said) = tokio::join!(work, overhear(receiver, None));

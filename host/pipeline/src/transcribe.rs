@@ -15,7 +15,7 @@ use crate::out::{Done, Out, Turns};
 use crate::recognise::{detect_language, recognise};
 use crate::speakers::Diarizing;
 use crate::voice::ClipVoices;
-use crate::{Inner, Pipeline, guards, over_limit, shadow, use_audio};
+use crate::{Inner, Pipeline, guards, over_limit, shadow};
 
 pub(crate) type Events = Sender<Result<Event, SpeechError>>;
 
@@ -38,7 +38,6 @@ pub(crate) async fn transcribe(
         scope,
         clip,
         options,
-        is_counted: true,
     };
     let Some(shadow) = shadow::wanted(&inner.shadows, &deployments, &revisions, scope) else {
         return line.run(&revisions, events).await;
@@ -64,8 +63,6 @@ pub(crate) struct Line<'a> {
     pub(crate) scope: &'a RequestScope,
     pub(crate) clip: &'a Clip,
     pub(crate) options: &'a TranscribeOptions,
-    /// Whether the audio counts against the tenant's minute.
-    pub(crate) is_counted: bool,
 }
 
 impl Line<'_> {
@@ -79,7 +76,6 @@ impl Line<'_> {
             scope,
             clip,
             options,
-            is_counted,
         } = *self;
         let inner = &pipeline.inner;
         let voices = Arc::new(ClipVoices::new(pipeline.clone(), clip.clone()));
@@ -92,9 +88,7 @@ impl Line<'_> {
         let lease = inner
             .lease(scope, options.model.as_deref(), decode.word_timestamps)
             .await?;
-        if is_counted {
-            use_audio(scope, clip.len_samples())?;
-        }
+        pipeline.use_audio(scope, clip.len_samples())?;
         let assigner = inner
             .guests
             .assigner(&revisions.assigner, scope)

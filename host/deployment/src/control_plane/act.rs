@@ -240,10 +240,8 @@ fn check_place<P: Part>(place: &Place) -> Result<(), DeployError> {
         let advice = "'percent' must be from 1 to 100";
         return Err(DeployError::invalid("percent", advice));
     }
-    let copies = matches!(P::ROLE, Role::Chunker | Role::SpeakerAssigner);
-    if plan.kind == TrialKind::Shadow && !copies {
-        let advice = "a shadow can be a chunker or a speaker-assigner, whose clip the server has: try \
-                      other roles out as canary";
+    if plan.kind == TrialKind::Shadow && P::ROLE == Role::Decoder {
+        let advice = "a decoder cannot be a shadow: try it out as canary";
         return Err(DeployError::invalid("kind", advice));
     }
     Ok(())

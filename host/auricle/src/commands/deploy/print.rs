@@ -61,9 +61,10 @@ fn report(report: &Value) {
         return;
     }
     println!(
-        "    {} compared: {} the same; text differs in {} ({} of {} words), times in {}, speakers in {}; failed {}",
+        "    {} compared: {} the same; status differs in {}, text in {} ({} of {} words), times in {}, speakers in {}; failed {}",
         field(report, "compared"),
         field(report, "same"),
+        field(report, "status_differs"),
         field(report, "text_differs"),
         field(report, "word_edits"),
         field(report, "words"),
