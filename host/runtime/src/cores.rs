@@ -1,14 +1,13 @@
 //! The cores that guests compute on for long: as many at once as there are, tenants in turn.
 //!
-//! A guest that reaches a tick of the epoch clock has computed for a while, and may go on for seconds:
-//! a decoder on a file of an hour, anybody's in a loop. From then on it needs a core to go on; it gives
-//! the core back when it waits for something or ends. A core is lent for [`TURN`] when another tenant
+//! A guest that has computed for some milliseconds may go on for seconds: a decoder on a file of an hour,
+//! anybody's in a loop. From then on it needs a core to go on; it gives the core back when it waits for something or ends. A core is lent for [`TURN`] when another tenant
 //! waits for one, and for [`OWN_TURN`] when only others of the same tenant do: among one's own, taking
 //! turns makes nothing faster, and yet a short computation should not wait for the end of a long one.
 //! Within a tenant it is first come, first served.
 //!
-//! So there are never more guests that keep a thread busy than there are cores, however many of them one
-//! tenant has, and a guest that has little to do waits for a tick of those at most. The operating system
+//! All cores but one are lent, so that one is left for the models, however many guests one tenant has; a
+//! guest that has little to do waits for a tick of theirs at most. The operating system
 //! would share cores between threads, and tokio between tasks, but equally: a tenant with fifty files
 //! would get fifty times what another gets with one.
 
@@ -19,17 +18,17 @@ use std::time::{Duration, Instant};
 use auricle_speech::TenantId;
 use tokio::sync::oneshot;
 
-/// How long a guest computes while another tenant waits: a few ticks of the epoch clock. Going to
+/// How long a guest computes while another tenant waits: some ticks of the epoch clock. Going to
 /// another thread costs microseconds.
-const TURN: Duration = Duration::from_millis(50);
+const TURN: Duration = Duration::from_millis(20);
 
 /// How long it computes while only others of its tenant wait.
 const OWN_TURN: Duration = Duration::from_secs(1);
 
-/// The cores of this machine.
+/// The cores of this machine that are lent.
 static MACHINE: LazyLock<Arc<Cores>> = LazyLock::new(|| {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Cores::new(cores)
+    Cores::new(cores.saturating_sub(1).max(1))
 });
 
 /// Cores, and who waits for one.

@@ -23,6 +23,9 @@ pub(crate) const MAX_CORE_INSTANCES: u32 = 64;
 pub(crate) const MAX_MEMORIES: u32 = 4;
 pub(crate) const MAX_TABLES: u32 = 20;
 
+/// CPU time for which an instance needs no core of its own: ten of our own calls and more.
+const UNNOTICED_CPU: Duration = Duration::from_millis(10);
+
 /// An instance earns one part in this many of the time that it waits as CPU time, beside its budget.
 /// Of its age it would be too much: where many compute, each gets less than that of a core, and none of
 /// them would ever be stopped.
@@ -193,17 +196,19 @@ pub fn new_store<T: GuestData>(engine: &Engine, data: T, limits: &InstanceLimits
     store.epoch_deadline_callback(move |store| {
         // Yielding at each tick keeps a long computation from holding up the executor's other work.
         let meter = store.data().cpu_meter();
-        if meter.used() > budget + meter.earned() + meter.idle() / CPU_IDLE_DIVISOR {
+        let used = meter.used();
+        if used > budget + meter.earned() + meter.idle() / CPU_IDLE_DIVISOR {
             return Err(wasmtime::Error::new(CpuExhausted));
         }
         if let Some(over) = meter.overdrawn() {
             return Err(wasmtime::Error::new(over));
         }
         meter.tick();
-        Ok(match meter.pause() {
+        let pause = (used >= UNNOTICED_CPU).then(|| meter.pause()).flatten();
+        Ok(match pause {
             Some(pause) => UpdateDeadline::YieldCustom(1, pause),
             // Not wasmtime's own, which goes on at once: a thread of tokio looks for what has come from
-            // clients only when it has nothing to do, or after 61 turns of 10 ms.
+            // clients only when it has nothing to do, or after 61 turns of a tick.
             None => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
         })
     });
