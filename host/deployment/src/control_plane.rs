@@ -325,6 +325,24 @@ impl ControlPlane {
     }
 }
 
+impl ControlPlane {
+    /// Has requests meet `state`, with the revisions that are `known` and others made ready. For whoever
+    /// holds the gate.
+    fn put_in_service<P: Part>(
+        &self,
+        tenant: &TenantId,
+        deployed: &Deployed,
+        ready: &TenantDeployments,
+        state: &DeploymentState,
+        known: impl Fn(u64) -> Option<Arc<Revision<P>>>,
+    ) -> Result<(), DeployError> {
+        let serving = self.serving::<P>(tenant, deployed, state, known)?;
+        deployed.note_served(P::ROLE, state, serving.stable.tally.counts());
+        self.parts.fleet.set::<P>(tenant, deployed, ready, serving);
+        Ok(())
+    }
+}
+
 impl Loader for ControlPlane {
     fn load(
         &self,
@@ -349,7 +367,7 @@ impl ControlPlane {
         state: &DeploymentState,
     ) -> Result<(), DeployError> {
         let serving = self.serving::<P>(tenant, deployed, state, |_| None)?;
-        deployed.watch(P::ROLE, state, serving.stable.tally.counts());
+        deployed.note_served(P::ROLE, state, serving.stable.tally.counts());
         *P::of_mut(own) = Arc::new(Deployment::new(serving));
         Ok(())
     }

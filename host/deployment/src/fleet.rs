@@ -66,12 +66,12 @@ pub struct Deployed {
     used_ms: AtomicU64,
     tallies: Mutex<HashMap<(Role, u64), Arc<Tally>>>,
     reports: Mutex<HashMap<(Role, u64), ShadowReport>>,
-    served: Mutex<HashMap<Role, Watched>>,
+    served: Mutex<HashMap<Role, Served>>,
 }
 
 /// What serves a role.
 #[derive(Clone, Debug)]
-pub(crate) struct Watched {
+pub(crate) struct Served {
     pub(crate) state: DeploymentState,
     /// What the revision that serves had done when this began.
     pub(crate) before: Counts,
@@ -293,29 +293,29 @@ impl Deployed {
     }
 
     /// Notes what serves a role from now on; `before` is what the serving revision has done so far.
-    pub(crate) fn watch(&self, role: Role, state: &DeploymentState, before: Counts) {
+    pub(crate) fn note_served(&self, role: Role, state: &DeploymentState, before: Counts) {
         let state = state.clone();
-        self.all_served().insert(role, Watched { state, before });
+        self.all_served().insert(role, Served { state, before });
     }
 
     /// What serves a role, where something was deployed for it.
     pub(crate) fn served(&self, role: Role) -> Option<DeploymentState> {
         let served = self.all_served();
-        served.get(&role).map(|watched| watched.state.clone())
+        served.get(&role).map(|served| served.state.clone())
     }
 
     /// The roles that something is tried out for, or that came to be served by something else.
-    pub(crate) fn watched(&self) -> Vec<(Role, Watched)> {
+    pub(crate) fn watched(&self) -> Vec<(Role, Served)> {
         let served = self.all_served();
-        let watched = served.iter().filter(|(_, watched)| {
-            watched.state.candidate.is_some() || watched.state.previous.is_some()
+        let watched = served.iter().filter(|(_, served)| {
+            served.state.candidate.is_some() || served.state.previous.is_some()
         });
         watched
             .map(|(role, state)| (*role, state.clone()))
             .collect()
     }
 
-    fn all_served(&self) -> MutexGuard<'_, HashMap<Role, Watched>> {
+    fn all_served(&self) -> MutexGuard<'_, HashMap<Role, Served>> {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -19,7 +19,7 @@ use auricle_tenancy::{Actor, Change, Role, StoredCandidate, TrialKind, unix_now}
 
 use crate::config::DeploymentConfig;
 use crate::control_plane::ControlPlane;
-use crate::fleet::{Deployed, Watched};
+use crate::fleet::{Deployed, Served};
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(250);
@@ -98,8 +98,8 @@ struct Verdict {
 
 fn look(control_plane: &ControlPlane) {
     for (tenant, deployed) in control_plane.fleet().all().iter() {
-        for (role, watched) in deployed.watched() {
-            let Some(verdict) = judge(control_plane, tenant, deployed, role, &watched) else {
+        for (role, served) in deployed.watched() {
+            let Some(verdict) = judge(control_plane, tenant, deployed, role, &served) else {
                 continue;
             };
             let Verdict { change, reason } = verdict;
@@ -121,17 +121,13 @@ fn judge(
     tenant: &TenantId,
     deployed: &Deployed,
     role: Role,
-    watched: &Watched,
+    served: &Served,
 ) -> Option<Verdict> {
-    let (fleet, config, state) = (
-        control_plane.fleet(),
-        control_plane.config(),
-        &watched.state,
-    );
+    let (fleet, config, state) = (control_plane.fleet(), control_plane.config(), &served.state);
     let counts = |number| fleet.counts(tenant, role, number);
     if let Some(candidate) = &state.candidate {
         let new = counts(candidate.number);
-        let old = counts(state.stable).since(&watched.before);
+        let old = counts(state.stable).since(&served.before);
         if let Some(reason) = worse(&new, &old, config) {
             let change = Change::Abandon(candidate.number);
             return Some(Verdict { change, reason });

@@ -199,16 +199,22 @@ pub fn run_compiler(order: &str) -> i32 {
     }
 }
 
+/// Limits what this process may use of `resource`, for good.
+///
+/// # Errors
+/// Says so when the system does not.
+pub fn limit_process(resource: Resource, most: u64) -> Result<(), String> {
+    let both = Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    setrlimit(resource, both).map_err(|error| format!("no limit can be set: {error}"))
+}
+
 /// Takes on the limits.
 fn prepare(order: &str) -> Result<RuntimeConfig, String> {
     let order: Order = serde_json::from_str(order).map_err(|error| error.to_string())?;
-    let limit = |resource, value: u64| {
-        let both = Rlimit {
-            current: Some(value),
-            maximum: Some(value),
-        };
-        setrlimit(resource, both).map_err(|error| error.to_string())
-    };
+    let limit = limit_process;
     nice(NICENESS).map_err(|error| error.to_string())?;
     limit(Resource::Cpu, order.limits.cpu_secs)?;
     // Not the address space, of which the engine reserves more than it ever uses.

@@ -191,10 +191,7 @@ const MISDEEDS: [(i32, &str); 8] = [
     (1, "socket(my $s, AF_INET, SOCK_STREAM, 0)"),
     (2, "socket(my $s, AF_UNIX, SOCK_STREAM, 0)"),
     (3, "open(my $f, '>', '/dev/null')"),
-    (
-        4,
-        "mkdir(\"/tmp/auricle-test-$$\") && rmdir(\"/tmp/auricle-test-$$\")",
-    ),
+    (4, "mkdir($ARGV[0]) && rmdir($ARGV[0])"),
     (5, "kill(0, $$)"),
     (6, "defined(my $child = fork)"),
     // Those that Landlock keeps it from.
@@ -215,11 +212,17 @@ fn a_converter_that_was_taken_over_has_no_network_no_processes_and_writes_no_fil
         eprintln!("skipped: no {perl}, which plays a converter that was taken over");
         return;
     }
+    // Where everybody may write.
+    let folder = tempfile::tempdir().unwrap();
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), everybody).unwrap();
+    let made = folder.path().join("made");
     for (status, misdeed) in MISDEEDS {
         let script = script(misdeed, status);
         let confined = crate::support::program::command()
             .args(["confine-converter", "1073741824", "10", perl, "-e"])
             .arg(&script)
+            .arg(&made)
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -230,7 +233,11 @@ fn a_converter_that_was_taken_over_has_no_network_no_processes_and_writes_no_fil
         }
         assert_eq!(confined.status.code(), Some(0), "{misdeed}: {stderr}");
         // Others can, or this would show nothing.
-        let free = Command::new(perl).arg("-e").arg(&script).status();
+        let free = Command::new(perl)
+            .arg("-e")
+            .arg(&script)
+            .arg(&made)
+            .status();
         assert_eq!(free.unwrap().code(), Some(status), "{misdeed}");
     }
 }

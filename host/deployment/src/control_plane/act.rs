@@ -143,15 +143,8 @@ impl Act<'_> {
             let new = new.as_ref().filter(|new| new.number == number).cloned();
             new.or_else(|| Deployed::held::<P>(ready, number))
         };
-        let serving = self
-            .control_plane
-            .serving::<P>(self.tenant, deployed, state, known)?;
-        deployed.watch(P::ROLE, state, serving.stable.tally.counts());
         self.control_plane
-            .parts
-            .fleet
-            .set::<P>(self.tenant, deployed, ready, serving);
-        Ok(())
+            .put_in_service::<P>(self.tenant, deployed, ready, state, known)
     }
 
     fn smoke<P: Part>(&self, revision: Arc<Revision<P>>) -> Result<(), DeployError> {

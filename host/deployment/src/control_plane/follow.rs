@@ -73,9 +73,6 @@ impl ControlPlane {
         let Some(ready) = deployed.ready() else {
             return Ok(());
         };
-        let serving = self.serving::<P>(tenant, deployed, state, |_| None)?;
-        deployed.watch(P::ROLE, state, serving.stable.tally.counts());
-        self.parts.fleet.set::<P>(tenant, deployed, &ready, serving);
-        Ok(())
+        self.put_in_service::<P>(tenant, deployed, &ready, state, |_| None)
     }
 }

@@ -37,7 +37,7 @@ const MAX_REQUEST_BYTES: usize = 32 << 20;
 const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 /// What came through a body, in its pieces.
-type Copy = Vec<Bytes>;
+type Pieces = Vec<Bytes>;
 
 /// A candidate that is to answer a copy of this request.
 struct Shadow {
@@ -49,9 +49,9 @@ struct Shadow {
 /// What the handler that serves was asked and has answered.
 struct Given {
     head: request::Parts,
-    request: Copy,
+    request: Pieces,
     status: u16,
-    answer: Copy,
+    answer: Pieces,
 }
 
 impl Pipeline {
@@ -98,9 +98,9 @@ impl Shadow {
         self,
         pipeline: Pipeline,
         head: request::Parts,
-        mut asked: Receiver<Copy>,
+        mut asked: Receiver<Pieces>,
         status: u16,
-        answered: Receiver<Copy>,
+        answered: Receiver<Pieces>,
     ) {
         // Gone where the client has left, or there was too much of it.
         let Ok(answer) = answered.await else { return };
@@ -168,7 +168,7 @@ impl Shadow {
     }
 }
 
-fn body_of(copy: Copy) -> RequestBody {
+fn body_of(copy: Pieces) -> RequestBody {
     let frames = copy.into_iter().map(|bytes| Ok(Frame::data(bytes)));
     StreamBody::new(stream::iter(frames))
         .map_err(|never: SourceFailure| never)
@@ -180,11 +180,11 @@ fn copied<E: 'static>(
     body: UnsyncBoxBody<Bytes, E>,
     headers: &HeaderMap,
     most: usize,
-) -> (UnsyncBoxBody<Bytes, E>, Receiver<Copy>) {
+) -> (UnsyncBoxBody<Bytes, E>, Receiver<Pieces>) {
     let (sender, receiver) = oneshot::channel();
     let mut copying = Copying {
         body,
-        copy: Copy::new(),
+        copy: Pieces::new(),
         left_bytes: most,
         announced_bytes: announced_bytes(headers),
         sender: Some(sender),
@@ -200,12 +200,12 @@ fn announced_bytes(headers: &HeaderMap) -> Option<usize> {
 /// A body of which a copy is kept.
 struct Copying<E> {
     body: UnsyncBoxBody<Bytes, E>,
-    copy: Copy,
+    copy: Pieces,
     left_bytes: usize,
     /// What is still to come of what the head announces.
     announced_bytes: Option<usize>,
     /// Nothing once the copy is handed over, or given up.
-    sender: Option<Sender<Copy>>,
+    sender: Option<Sender<Pieces>>,
 }
 
 impl<E> Copying<E> {
@@ -220,7 +220,7 @@ impl<E> Copying<E> {
             }
             None => {
                 self.sender = None;
-                self.copy = Copy::new();
+                self.copy = Pieces::new();
             }
         }
     }

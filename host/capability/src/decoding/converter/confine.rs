@@ -23,11 +23,12 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use auricle_runtime::compile::limit_process as limit;
 use landlock::{
     ABI, Access, AccessFs, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
     Scope, path_beneath_rules,
 };
-use rustix::process::{Gid, Resource, Rlimit, Uid, geteuid, setrlimit};
+use rustix::process::{Gid, Resource, Uid, geteuid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs, set_thread_groups,
     set_thread_res_gid, set_thread_res_uid,
@@ -93,14 +94,6 @@ fn become_program(
     seccompiler::apply_filter(&filter)
         .map_err(|error| format!("this system takes no filter of system calls: {error}"))?;
     Err(command.exec().to_string())
-}
-
-fn limit(resource: Resource, value: u64) -> Result<(), String> {
-    let both = Rlimit {
-        current: Some(value),
-        maximum: Some(value),
-    };
-    setrlimit(resource, both).map_err(|error| format!("no limit can be set: {error}"))
 }
 
 /// Of this thread, which is the one that stays.
