@@ -121,6 +121,9 @@
 //! auricle_guest::websocket::export!(Meter);
 //! ```
 
+#[cfg(all(target_family = "wasm", feature = "allocator"))]
+#[expect(unsafe_code, reason = "an allocator gives out raw memory")]
+mod allocator;
 mod bindings;
 
 pub mod audio;
@@ -139,11 +142,9 @@ pub mod transcriber;
 pub mod voice;
 pub mod websocket;
 
-/// Unlike that of std it begins with the heap that the linker has laid out (`--initial-heap`), so that a
-/// short call never grows the memory.
 #[cfg(all(target_family = "wasm", feature = "allocator"))]
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: allocator::Heap = allocator::Heap::new();
 
 pub use bindings::wasi::clocks::monotonic_clock;
 pub use bindings::wasi::io::poll;
