@@ -1,6 +1,7 @@
 //! Instantiate + call + drop of each role: as the server does it, and on bare wasmtime.
 //!
-//! `role-speed` prints `CASE SIDE CALLS P50 P99` for both sides of every case, times in nanoseconds.
+//! `role-speed [CASE]` prints `CASE SIDE CALLS P50 P99` for both sides of every case, or of those whose
+//! names begin so, times in nanoseconds.
 //! The sides take turns in blocks of calls; every call is timed on its own, from before its instance
 //! is made to after it is dropped.
 
@@ -104,6 +105,12 @@ async fn measure<I>(
     ours: impl AsyncFn(I) -> Result<()>,
     theirs: impl AsyncFn(I) -> Result<()>,
 ) -> Result<()> {
+    if std::env::args()
+        .nth(1)
+        .is_some_and(|only| !case.starts_with(&only))
+    {
+        return Ok(());
+    }
     let (mut took_ours, mut took_theirs) = (Vec::new(), Vec::new());
     let began = Instant::now();
     while began.elapsed() < CASE_TIME || took_theirs.len() < LEAST_CALLS {

@@ -2,9 +2,11 @@
 //!
 //! wasmtime's epochs count wall-clock time and only while somebody looks: a guest that waits in a
 //! host call would be charged for the wait, one that is scheduled away for its neighbour. So the
-//! time is read from the thread's CPU clock around every poll of the guest's future; the epoch
+//! time is read from the thread's CPU clock around every poll of the guest's future (`clock`); the epoch
 //! callback only looks whether the budget, or the tenant's minute, is used up, and whose turn it is
 //! (`cores`).
+
+mod clock;
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -15,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use auricle_speech::TenantId;
 use auricle_tenancy::{Account, OverQuota};
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::cores::Seat;
+use clock::ThreadClock;
 
 /// Something that an instance waits for before it computes on.
 pub(crate) type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -62,7 +64,7 @@ impl CpuMeter {
         let finished = self.finished_nanos.load(Ordering::Relaxed);
         let running = match self.poll_began_nanos.load(Ordering::Relaxed) {
             0 => 0,
-            began => thread_cpu_nanos().saturating_sub(began),
+            began => clock::read_nanos().saturating_sub(began),
         };
         Duration::from_nanos(finished.saturating_add(running))
     }
@@ -137,11 +139,12 @@ impl CpuMeter {
         if !self.ticked.swap(false, Ordering::Relaxed) {
             self.idle_nanos.fetch_add(away, Ordering::Relaxed);
         }
-        let began = thread_cpu_nanos().max(1);
+        let clock = ThreadClock::start();
+        let began = clock.began_nanos().max(1);
         self.poll_began_nanos.store(began, Ordering::Relaxed);
         let result = work();
         self.poll_began_nanos.store(0, Ordering::Relaxed);
-        let spent = thread_cpu_nanos().saturating_sub(began);
+        let spent = clock.spent_nanos();
         self.finished_nanos.fetch_add(spent, Ordering::Relaxed);
         self.account.use_guest_cpu(Duration::from_nanos(spent));
         self.left_nanos.store(self.age_nanos(), Ordering::Relaxed);
@@ -166,13 +169,6 @@ pub async fn metered<F: Future>(meter: &CpuMeter, future: F) -> F::Output {
 #[derive(Debug, thiserror::Error)]
 #[error("the component used up its CPU budget")]
 pub struct CpuExhausted;
-
-fn thread_cpu_nanos() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    (time.tv_sec as u64)
-        .saturating_mul(1_000_000_000)
-        .saturating_add(time.tv_nsec as u64)
-}
 
 #[cfg(test)]
 mod tests {
