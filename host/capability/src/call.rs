@@ -5,25 +5,17 @@
 //! deadline, or when its future is dropped, which also ends everything that its handles held.
 
 mod assigner;
+mod http;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use auricle_runtime::{GuestData, GuestFailure, Revision, Runtime, Tally, metered, new_store};
+use auricle_runtime::{GuestData, GuestFailure, Revision, Runtime, metered, new_store};
 use auricle_speech::{Clip, MAX_CHUNK_SAMPLES, Span};
 use auricle_telemetry::step;
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt;
-use http_body_util::combinators::UnsyncBoxBody;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tracing::Instrument;
 use wasmtime::component::Resource;
 use wasmtime::{Engine, Store};
-use wasmtime_wasi_http::WasiHttpView;
-use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 
 use crate::bindings::live::exports::auricle::http::websocket_handler::Upgrade;
 use crate::convert::span_from_wit;
@@ -33,27 +25,11 @@ use crate::nn::services::Graphs;
 use crate::places::Places;
 use crate::roles::{ChunkerComponent, HandlerComponent};
 use crate::services::{Listening, RequestScope, Services};
-use crate::source::SourceFailure;
 use crate::state::{Grants, GuestState};
 use crate::websocket::{HostSocket, Session};
 
 pub use assigner::Assigner;
-
-/// A request's body on its way to a guest.
-pub type RequestBody = UnsyncBoxBody<Bytes, SourceFailure>;
-
-/// A response's body on its way from a guest. Dropping it ends the guest.
-pub type ResponseBody = UnsyncBoxBody<Bytes, GuestBodyError>;
-
-/// A guest ended before it had written the whole body.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the component ended before it had written the whole body")]
-pub struct GuestBodyError;
-
-/// Takes a guest's response, or why there is none.
-type ResponseSender = oneshot::Sender<Result<Response<WasiBody>, ErrorCode>>;
-
-type WasiBody = UnsyncBoxBody<Bytes, wasmtime_wasi_http::Error>;
+pub use http::{GuestBodyError, RequestBody, ResponseBody};
 
 /// Spans that a chunker may answer with: more than 24 h in chunks of a second.
 const MAX_SPANS: usize = 100_000;
@@ -107,55 +83,6 @@ impl Guests {
     pub fn with_graphs(mut self, graphs: Arc<dyn Graphs>) -> Self {
         self.graphs = Some(graphs);
         self
-    }
-
-    /// Has a handler answer an HTTP request.
-    ///
-    /// The response comes as soon as the guest sets it; the guest goes on to write the body, and
-    /// ends with it.
-    ///
-    /// # Errors
-    /// [`GuestFailure`] when the guest ends without a response.
-    pub async fn http(
-        &self,
-        revision: Arc<Revision<HandlerComponent>>,
-        scope: RequestScope,
-        services: Arc<dyn Services>,
-        request: Request<RequestBody>,
-    ) -> Result<Response<ResponseBody>, GuestFailure> {
-        let (sender, response) = oneshot::channel();
-        let store = self.store("handler", &revision, &scope, Grants::of_handler(services))?;
-        let deadline = scope.deadline;
-        let tally = Arc::clone(&revision.tally);
-        let attempt = tally.begin();
-        let broken = Arc::new(AtomicBool::new(false));
-        let sender = (sender, Arc::clone(&broken));
-        let work = run_http(store, revision, deadline, request, sender);
-        let task = AbortOnDrop(tokio::spawn(
-            work.instrument(step!("guest", role = "handler")),
-        ));
-        let failure =
-            match response.await {
-                Ok(Ok(response)) => {
-                    match response.status() {
-                        // Other failures may be another component's, or the host's.
-                        StatusCode::INTERNAL_SERVER_ERROR => attempt.failed(),
-                        _ => attempt.succeeded(),
-                    }
-                    let guarded = |body| GuardedBody {
-                        body,
-                        tally,
-                        broken,
-                        _task: task,
-                    };
-                    return Ok(response.map(|body| UnsyncBoxBody::new(guarded(body))));
-                }
-                Ok(Err(code)) => GuestFailure::ContractBroken(format!("answered with {code:?}")),
-                Err(_) => task.join().await.err().unwrap_or_else(|| {
-                    GuestFailure::ContractBroken("ended without a response".into())
-                }),
-            };
-        attempt.judge(Err(failure))
     }
 
     /// Has a handler serve a WebSocket connection to its end, or until it hands over.
@@ -293,49 +220,6 @@ pub(crate) fn counted(role: &'static str, failure: GuestFailure) -> GuestFailure
     failure
 }
 
-async fn run_http(
-    mut store: Store<GuestState>,
-    revision: Arc<Revision<HandlerComponent>>,
-    deadline: Instant,
-    request: Request<RequestBody>,
-    (sender, broken): (ResponseSender, Arc<AtomicBool>),
-) -> Result<(), GuestFailure> {
-    let outcome = run(&mut store, deadline, async |store| {
-        let mut view = store.data_mut().http();
-        let request = request.map(|body| body.map_err(wasi_error).boxed_unsync());
-        let request = view.new_incoming_request(Scheme::Http, request)?;
-        let response = view.new_response_outparam(sender)?;
-        let guest = revision
-            .component
-            .http
-            .instantiate_async(&mut *store)
-            .await?;
-        guest
-            .wasi_http_incoming_handler()
-            .call_handle(store, request, response)
-            .await
-    })
-    .await;
-    if let Err(failure) = &outcome {
-        // Before the store goes, and with it the writing end of the body.
-        broken.store(true, Ordering::Release);
-        let (tenant, id) = (&store.data().scope.tenant, &store.data().scope.request_id);
-        tracing::warn!(%tenant, request_id = %id, kind = failure.kind(), error = %failure, "the handler failed");
-    }
-    outcome
-}
-
-/// What a failed body looks like to `wasi:http`; the source's streams read it back.
-fn wasi_error(failure: SourceFailure) -> wasmtime_wasi_http::Error {
-    match failure {
-        SourceFailure::TooLarge => wasmtime_wasi_http::Error::HttpRequestBodySize(None),
-        SourceFailure::TimedOut => wasmtime_wasi_http::Error::ConnectionReadTimeout,
-        SourceFailure::Disconnected | SourceFailure::NotBase64 => {
-            wasmtime_wasi_http::Error::ConnectionTerminated
-        }
-    }
-}
-
 /// A component's refusal; as much of its text as a line of the log takes.
 fn refused(what: &str, error: &impl std::fmt::Debug) -> GuestFailure {
     let mut text = format!("refused {what}: {error:?}");
@@ -365,63 +249,4 @@ fn check_spans(spans: Vec<Span>, clip: &Clip) -> Result<Vec<Span>, GuestFailure>
         end = span.end;
     }
     Ok(spans)
-}
-
-/// A task that ends with its handle.
-struct AbortOnDrop(JoinHandle<Result<(), GuestFailure>>);
-
-impl AbortOnDrop {
-    async fn join(mut self) -> Result<(), GuestFailure> {
-        match (&mut self.0).await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                tracing::error!(%error, "a request's task failed");
-                Err(GuestFailure::Trapped("the request's task failed".into()))
-            }
-        }
-    }
-}
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// A response body that keeps its guest running, and ends it when it is dropped.
-struct GuardedBody {
-    body: WasiBody,
-    tally: Arc<Tally>,
-    /// Whether the guest has failed: its body then ends without having been finished, which is no
-    /// end. wasmtime's own bodies do not tell the two apart.
-    broken: Arc<AtomicBool>,
-    _task: AbortOnDrop,
-}
-
-impl http_body::Body for GuardedBody {
-    type Data = Bytes;
-    type Error = GuestBodyError;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, GuestBodyError>>> {
-        let frame = std::pin::Pin::new(&mut self.body).poll_frame(context);
-        frame.map(|frame| match frame {
-            None if !self.broken.swap(false, Ordering::AcqRel) => None,
-            None | Some(Err(_)) => {
-                self.tally.failed_late();
-                Some(Err(GuestBodyError))
-            }
-            Some(Ok(frame)) => Some(Ok(frame)),
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
-    }
 }
