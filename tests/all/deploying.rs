@@ -39,7 +39,7 @@ pub struct Tenant<'a> {
 
 impl<'a> Tenant<'a> {
     /// A new tenant of this desk.
-    async fn new(desk: &'a Desk, name: &'static str) -> Self {
+    pub async fn new(desk: &'a Desk, name: &'static str) -> Self {
         let key = desk.tenant(name, json!({})).await;
         Self { desk, name, key }
     }
@@ -81,13 +81,13 @@ impl<'a> Tenant<'a> {
     }
 
     /// Asks for a revision of the chunker.
-    async fn set(&self, body: Value) -> Answer {
+    pub async fn set(&self, body: Value) -> Answer {
         self.ask(Method::POST, "deployments/chunker/revisions", body)
             .await
     }
 
     /// Has a component serve as chunker with these settings; the status after it.
-    async fn deploy(&self, bytes: &[u8], configuration: Value) -> Value {
+    pub async fn deploy(&self, bytes: &[u8], configuration: Value) -> Value {
         let component = self.push(bytes).await;
         let body = json!({ "component": component, "configuration": configuration });
         created(&self.set(body).await)
@@ -124,7 +124,7 @@ impl<'a> Tenant<'a> {
 
     /// In how many segments at least the first 4 s come, which is how the chunkers are told apart:
     /// the first-party one makes one span of them.
-    async fn segments(&self) -> usize {
+    pub async fn segments(&self) -> usize {
         let answer = self.transcribe_as("any", 4).await.ok();
         answer["segments"].as_array().unwrap().len()
     }

@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
+use serde_json::json;
 
+use crate::deploying::Tenant;
+use crate::guests::wasm;
 use crate::support::audio::speech;
 use crate::support::program::repository;
 use crate::support::upload::client;
 use crate::support::{Answer, SOON, Server, Upload, socket};
+use crate::tenancy::desk::{Desk, data_dir};
 
 /// A server with an admin listener, and that one's address.
 fn observed() -> (Server, String) {
@@ -65,12 +69,14 @@ fn documented() -> BTreeSet<String> {
 
 #[tokio::test]
 async fn every_metric_is_documented_and_every_documented_one_is_served() {
-    let (server, admin) = observed();
-    // What has no value is not served: one request, and one that is refused.
-    Upload::wav(&speech().wav()).transcribe(&server).await.ok();
-    let refused = ask(Method::POST, &server.address, "/health").await;
+    let desk = Desk::start(data_dir(), |server| server);
+    // What has no value is not served: a deployment, one request, and one that is refused.
+    let tenant = Tenant::new(&desk, "measured").await;
+    tenant.deploy(wasm::AURICLE_FIXED_CHUNKER, json!({})).await;
+    assert_eq!(tenant.segments().await, 1);
+    let refused = ask(Method::POST, &desk.server.address, "/health").await;
     assert_eq!(refused.status, 405);
-    let served = served(&metrics(&admin).await);
+    let served = served(&metrics(&desk.admin).await);
     assert!(served.len() > 10, "{served:?}");
     assert_eq!(served, documented());
 }
@@ -117,6 +123,51 @@ async fn a_transcription_leaves_its_numbers() {
     assert!(sum(&text, "auricle_model_bytes{model=\"tiny.en") > 1e6);
     assert!(sum(&text, "auricle_process_resident_memory_bytes") > 1e7);
     assert_eq!(sum(&text, "auricle_guest_failures_total"), 0.0);
+}
+
+#[tokio::test]
+async fn each_revision_tells_its_share_of_the_requests_and_how_it_has_done() {
+    let desk = Desk::start(data_dir(), |server| server);
+    let tenant = Tenant::new(&desk, "watched").await;
+    let shares = async || {
+        let text = metrics(&desk.admin).await;
+        let shares = text.lines().filter(|line| {
+            line.starts_with("auricle_revision_request_share{tenant=\"watched\",role=\"chunker\"")
+        });
+        let shares = shares.map(|line| line.split_once("revision=").unwrap().1.to_owned());
+        (shares.collect::<Vec<_>>(), text)
+    };
+    tenant.deploy(wasm::AURICLE_FIXED_CHUNKER, json!({})).await;
+    tenant.segments().await;
+    tenant.segments().await;
+    let (share, text) = shares().await;
+    assert_eq!(share, ["\"1\",trial=\"stable\"} 1.0"]);
+    let calls = "auricle_revision_calls_total{tenant=\"watched\",role=\"chunker\"";
+    assert_eq!(
+        sum(
+            &text,
+            &format!("{calls},revision=\"1\",outcome=\"succeeded\"")
+        ),
+        2.0
+    );
+    assert_eq!(
+        sum(&text, &format!("{calls},revision=\"1\",outcome=\"failed\"")),
+        0.0
+    );
+
+    let canary = json!({ "trial": { "kind": "canary", "percent": 25 } });
+    assert_eq!(tenant.set(canary).await.status, 201);
+    let (share, text) = shares().await;
+    assert_eq!(
+        share,
+        [
+            "\"1\",trial=\"stable\"} 0.75",
+            "\"2\",trial=\"canary\"} 0.25"
+        ]
+    );
+    let changes = "auricle_deployment_changes_total{role=\"chunker\",action=\"set\"";
+    assert_eq!(sum(&text, &format!("{changes},by=\"operator\"}}")), 2.0);
+    assert_eq!(sum(&text, &format!("{changes},by=\"server\"}}")), 0.0);
 }
 
 #[tokio::test]

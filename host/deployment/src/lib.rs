@@ -14,17 +14,19 @@
 //! - [`control_plane`]: what operators and tenants ask: push, set, promote, roll back, status.
 //! - [`prepare`]: from bytes to something that can be called. `smoke`: the first call.
 //! - [`blobs`]: the bytes, on disk. [`signature`]: who answers for them.
+//! - `observe`: the metrics of all this.
 //! - [`rollout`]: promotion and rollback by themselves. [`shadow`]: answers compared.
 //!
 //! # Limits
-//! One server writes: a second one on the same data directory serves what was deployed when it
-//! started. A change of limits in the configuration reaches a revision when it is next made ready.
+//! Several servers on one data directory follow each other within a second, each with counts of its own.
+//! A change of limits in the configuration reaches a revision when it is next made ready.
 
 pub mod blobs;
 pub mod config;
 pub mod control_plane;
 pub mod error;
 pub mod fleet;
+mod observe;
 pub mod part;
 pub mod prepare;
 pub mod rollout;

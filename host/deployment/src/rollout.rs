@@ -104,7 +104,7 @@ fn look(control_plane: &ControlPlane) {
             };
             let Verdict { change, reason } = verdict;
             let done = control_plane.change(&Actor::server(), tenant, role, change, &reason);
-            let action = change.action();
+            let action = change.verb();
             match done {
                 Ok(_) => tracing::warn!(%tenant, %role, action, reason, "by itself"),
                 Err(error) => {

@@ -179,6 +179,7 @@ impl Pipeline {
         Snapshot {
             models: models.collect(),
             devices,
+            revisions: inner.deployments.revisions(),
         }
     }
 }

@@ -16,7 +16,7 @@ pub mod traces;
 #[doc(hidden)]
 pub use tracing;
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,10 @@ pub fn metrics() -> &'static Metrics {
     static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
     &METRICS
 }
+
+/// Who changed a deployment.
+const BY_SERVER: &str = "server";
+const BY_OTHERS: &str = "operator";
 
 type Labels = Vec<(&'static str, String)>;
 type Count = Family<Labels, Counter>;
@@ -67,6 +71,27 @@ pub struct Device {
     pub busy_workers: usize,
 }
 
+/// A revision of a tenant's that serves, is tried out, or has calls that go on.
+#[derive(Clone, Debug)]
+pub struct Revision {
+    /// Whose it is.
+    pub tenant: String,
+    /// Its role.
+    pub role: &'static str,
+    /// Its number.
+    pub number: u64,
+    /// `stable`, `canary`, `shadow`, or `none` when it only ends what it has begun.
+    pub trial: &'static str,
+    /// The share of requests that it answers, or as shadow gets copies of; 0.0..=1.0.
+    pub share: f64,
+    /// Calls that ended well.
+    pub succeeded: u64,
+    /// Calls in which it failed.
+    pub failed: u64,
+    /// Calls that go on.
+    pub running: u64,
+}
+
 /// What has a value at any time, at the time of a reading.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -74,6 +99,8 @@ pub struct Snapshot {
     pub models: Vec<Model>,
     /// The devices.
     pub devices: Vec<Device>,
+    /// What tenants have deployed and used since the start.
+    pub revisions: Vec<Revision>,
 }
 
 /// Every metric there is; see the crate's documentation.
@@ -90,6 +117,10 @@ pub struct Metrics {
     guest_cpu: Sum,
     guest_memory: Spread,
     guest_failures: Count,
+    revision_calls: Count,
+    revision_running: Value,
+    revision_share: Value,
+    deployment_changes: Count,
     open: Value,
     model_bytes: Value,
     model_leases: Value,
@@ -123,6 +154,10 @@ impl Metrics {
             guest_cpu: Sum::default(),
             guest_memory: Spread::new_with_constructor(bytes),
             guest_failures: Count::default(),
+            revision_calls: Count::default(),
+            revision_running: Value::default(),
+            revision_share: Value::default(),
+            deployment_changes: Count::default(),
             open: Value::default(),
             model_bytes: Value::default(),
             model_leases: Value::default(),
@@ -142,6 +177,12 @@ impl Metrics {
             drop(self.dropped.get_or_create(&owned([("reason", reason)])));
         }
         for role in names::ROLES {
+            for action in names::DEPLOYMENT_ACTIONS {
+                for by in [BY_SERVER, BY_OTHERS] {
+                    let labels = owned([("role", role), ("action", action), ("by", by)]);
+                    drop(self.deployment_changes.get_or_create(&labels));
+                }
+            }
             let of_role = owned([("role", role)]);
             drop(self.guest_cpu.get_or_create(&of_role));
             drop(self.guest_memory.get_or_create(&of_role));
@@ -171,6 +212,14 @@ impl Metrics {
                 names::GUEST_CPU => registry.register(key, help, self.guest_cpu.clone()),
                 names::GUEST_MEMORY => registry.register(key, help, self.guest_memory.clone()),
                 names::GUEST_FAILURES => registry.register(key, help, self.guest_failures.clone()),
+                names::REVISION_CALLS => registry.register(key, help, self.revision_calls.clone()),
+                names::REVISION_RUNNING => {
+                    registry.register(key, help, self.revision_running.clone());
+                }
+                names::REVISION_SHARE => registry.register(key, help, self.revision_share.clone()),
+                names::DEPLOYMENT_CHANGES => {
+                    registry.register(key, help, self.deployment_changes.clone());
+                }
                 names::OPEN => registry.register(key, help, self.open.clone()),
                 names::MODEL_BYTES => registry.register(key, help, self.model_bytes.clone()),
                 names::MODEL_LEASES => registry.register(key, help, self.model_leases.clone()),
@@ -244,6 +293,14 @@ impl Metrics {
         self.guest_failures.get_or_create(&labels).inc();
     }
 
+    /// What serves a role was changed: `set`, `promote`, `abandon` or `rollback`, by the server itself
+    /// or by somebody.
+    pub fn deployment_change(&self, role: &'static str, action: &'static str, by_itself: bool) {
+        let by = if by_itself { BY_SERVER } else { BY_OTHERS };
+        let labels = owned([("role", role), ("action", action), ("by", by)]);
+        self.deployment_changes.get_or_create(&labels).inc();
+    }
+
     /// Counts a `connection` or a `websocket` as open until the answer is dropped.
     #[must_use]
     pub fn open(&self, kind: &'static str) -> Open {
@@ -256,20 +313,8 @@ impl Metrics {
     #[must_use]
     pub fn render(&self, now: &Snapshot) -> String {
         let registry = self.lock();
-        for family in [&self.model_bytes, &self.model_leases] {
-            // What is not loaded any more has no value.
-            family.clear();
-        }
-        for model in &now.models {
-            let words = if model.word_timestamps {
-                "true"
-            } else {
-                "false"
-            };
-            let labels = owned([("model", &model.name), ("word_timestamps", words)]);
-            set(&self.model_bytes, &labels, model.bytes as f64);
-            set(&self.model_leases, &labels, model.leases as f64);
-        }
+        self.set_models(&now.models);
+        self.set_revisions(&now.revisions);
         for device in &now.devices {
             let labels = owned([("device", device.name)]);
             set(
@@ -289,6 +334,51 @@ impl Metrics {
         // Writing to a string does not fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
         text
+    }
+
+    fn set_models(&self, models: &[Model]) {
+        for family in [&self.model_bytes, &self.model_leases] {
+            // What is not loaded any more has no value.
+            family.clear();
+        }
+        for model in models {
+            let words = if model.word_timestamps {
+                "true"
+            } else {
+                "false"
+            };
+            let labels = owned([("model", &model.name), ("word_timestamps", words)]);
+            set(&self.model_bytes, &labels, model.bytes as f64);
+            set(&self.model_leases, &labels, model.leases as f64);
+        }
+    }
+
+    fn set_revisions(&self, revisions: &[Revision]) {
+        // What neither serves nor runs any more has no value.
+        self.revision_calls.clear();
+        self.revision_running.clear();
+        self.revision_share.clear();
+        for revision in revisions {
+            let number = revision.number.to_string();
+            let of = [
+                ("tenant", revision.tenant.as_str()),
+                ("role", revision.role),
+                ("revision", &number),
+            ];
+            let with = |label| owned(of).into_iter().chain(owned([label])).collect();
+            set(&self.revision_running, &owned(of), revision.running as f64);
+            let share = with(("trial", revision.trial));
+            set(&self.revision_share, &share, revision.share);
+            for (outcome, count) in [
+                ("succeeded", revision.succeeded),
+                ("failed", revision.failed),
+            ] {
+                let calls = self
+                    .revision_calls
+                    .get_or_create_owned(&with(("outcome", outcome)));
+                calls.inner().store(count, Ordering::Relaxed);
+            }
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Registry> {

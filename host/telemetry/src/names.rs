@@ -26,6 +26,10 @@ pub(crate) const DROPPED: &str = "auricle_dropped_segments_total";
 pub(crate) const GUEST_CPU: &str = "auricle_guest_cpu_seconds_total";
 pub(crate) const GUEST_MEMORY: &str = "auricle_guest_peak_memory_bytes";
 pub(crate) const GUEST_FAILURES: &str = "auricle_guest_failures_total";
+pub(crate) const REVISION_CALLS: &str = "auricle_revision_calls_total";
+pub(crate) const REVISION_RUNNING: &str = "auricle_revision_running_calls";
+pub(crate) const REVISION_SHARE: &str = "auricle_revision_request_share";
+pub(crate) const DEPLOYMENT_CHANGES: &str = "auricle_deployment_changes_total";
 pub(crate) const OPEN: &str = "auricle_open_connections";
 pub(crate) const MODEL_BYTES: &str = "auricle_model_bytes";
 pub(crate) const MODEL_LEASES: &str = "auricle_model_leases";
@@ -35,7 +39,7 @@ pub(crate) const BUSY_WORKERS: &str = "auricle_busy_workers";
 pub(crate) const RESIDENT: &str = "auricle_process_resident_memory_bytes";
 
 /// All of them.
-pub const ALL: [Name; 17] = [
+pub const ALL: [Name; 21] = [
     name(REQUESTS, "Requests that have ended, WebSockets included"),
     name(
         REQUEST_DURATION,
@@ -67,6 +71,19 @@ pub const ALL: [Name; 17] = [
         GUEST_FAILURES,
         "Components' instances that ended by a failure",
     ),
+    name(
+        REVISION_CALLS,
+        "Calls of a tenant's revision that have ended, by how",
+    ),
+    name(REVISION_RUNNING, "Calls of a tenant's revision that go on"),
+    name(
+        REVISION_SHARE,
+        "Share of a tenant's requests that a revision answers, or as shadow gets copies of",
+    ),
+    name(
+        DEPLOYMENT_CHANGES,
+        "Changes of what serves a role, by what was done and whether the server did it by itself",
+    ),
     name(OPEN, "Connections and WebSockets that are open"),
     name(MODEL_BYTES, "Bytes of weights of a loaded model"),
     name(MODEL_LEASES, "Uses of a loaded model that keep it loaded"),
@@ -84,6 +101,9 @@ const fn name(name: &'static str, help: &'static str) -> Name {
 }
 
 pub(crate) const ROLES: [&str; 4] = ["handler", "decoder", "chunker", "speaker-assigner"];
+
+/// What is done with deployments.
+pub(crate) const DEPLOYMENT_ACTIONS: [&str; 4] = ["set", "promote", "abandon", "rollback"];
 
 pub(crate) const DROP_REASONS: [&str; 3] = ["repetition", "no_speech", "no_voice"];
 

@@ -219,13 +219,19 @@ pub enum Change {
 }
 
 impl Change {
+    /// What is done.
+    #[must_use]
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Promote(_) => "promote",
+            Self::Abandon(_) => "abandon",
+            Self::Rollback(_) => "rollback",
+        }
+    }
+
     /// Its name in the audit log.
     #[must_use]
-    pub fn action(self) -> &'static str {
-        match self {
-            Self::Promote(_) => "deployment.promote",
-            Self::Abandon(_) => "deployment.abandon",
-            Self::Rollback(_) => "deployment.rollback",
-        }
+    pub fn action(self) -> String {
+        format!("deployment.{}", self.verb())
     }
 }

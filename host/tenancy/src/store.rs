@@ -53,6 +53,12 @@ impl Actor {
         Self("server".to_owned())
     }
 
+    /// Whether it is [`Actor::server`].
+    #[must_use]
+    pub fn is_server(&self) -> bool {
+        self.0 == "server"
+    }
+
     /// Whoever reaches the admin listener where it asks for no key.
     #[must_use]
     pub fn keyless() -> Self {

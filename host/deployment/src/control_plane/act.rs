@@ -60,6 +60,7 @@ impl Act<'_> {
             parts
                 .store
                 .deploy(self.actor, self.tenant, P::ROLE, new, place, generation)?;
+        self.count::<P>("set");
         let tally = Arc::default();
         deployed.keep_tally(P::ROLE, stored.number, Arc::clone(&tally));
         let revision = Arc::new(Revision {
@@ -107,8 +108,14 @@ impl Act<'_> {
         let state = parts
             .store
             .change(self.actor, self.tenant, P::ROLE, change, reason)?;
+        self.count::<P>(change.verb());
         self.serve::<P>(&gate, &deployed, ready.as_deref(), &state, back)?;
         Ok(state)
+    }
+
+    fn count<P: Part>(&self, verb: &'static str) {
+        let metrics = auricle_telemetry::metrics();
+        metrics.deployment_change(P::ROLE.as_str(), verb, self.actor.is_server());
     }
 
     /// What serves the tenant now; nothing where that cannot be made ready, which an act may be there

@@ -198,7 +198,7 @@ impl DeploymentStore for SqliteStore {
             save(tx, tenant, role, &state)?;
             let detail = json!({ "revision": number, "reason": reason });
             let (action, subject) = (change.action(), role.as_str());
-            audit(tx, actor, action, Some(tenant), subject, &detail)?;
+            audit(tx, actor, &action, Some(tenant), subject, &detail)?;
             Ok(state)
         })
     }
