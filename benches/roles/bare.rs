@@ -200,7 +200,7 @@ fn config() -> Config {
         .total_stacks(1024)
         .max_memory_size(256 << 20)
         .max_unused_warm_slots(32)
-        .linear_memory_keep_resident(64 << 10)
+        .linear_memory_keep_resident(32 << 10)
         .pagemap_scan(Enabled::Auto)
         .table_keep_resident(4 << 10);
     let mut config = Config::new();

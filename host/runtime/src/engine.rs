@@ -31,6 +31,11 @@ const MAX_WASM_STACK_BYTES: usize = 512 * 1024;
 /// Bytes of a whole fiber stack; the difference to the wasm stack is the host's.
 const ASYNC_STACK_BYTES: usize = 2 * 1024 * 1024;
 
+/// Bytes of an instance's memory that are cleared by hand for the next one, of those that were written to;
+/// the system clears the rest, and makes it anew when it is touched. A short call writes to less, and more
+/// would be cleared with each call once a longer one has written to it.
+const KEPT_MEMORY_BYTES: usize = 32 << 10;
+
 /// Live instances per request at most: handler, chunker, speaker-assigner and decoder.
 const INSTANCES_PER_REQUEST: u32 = 4;
 
@@ -287,7 +292,7 @@ fn pool(config: &RuntimeConfig) -> PoolingAllocationConfig {
         .max_memory_size(config.max_memory_bytes)
         .table_elements(MAX_TABLE_ELEMENTS)
         .max_unused_warm_slots(32)
-        .linear_memory_keep_resident(64 << 10)
+        .linear_memory_keep_resident(KEPT_MEMORY_BYTES)
         .pagemap_scan(Enabled::Auto)
         .table_keep_resident(4 << 10);
     pool
