@@ -5,6 +5,7 @@
 //! is in `file`, where its samples go in `samples`. What no decoder knows `converter` may.
 
 pub mod converter;
+mod copy;
 mod file;
 pub(crate) mod run;
 mod samples;
@@ -15,6 +16,8 @@ use std::time::Duration;
 use auricle_speech::Clip;
 use auricle_speech::audio::samples_to_duration;
 use auricle_tenancy::OverQuota;
+use bytes::Bytes;
+use tokio::sync::oneshot;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::DynInputStream;
 
@@ -30,6 +33,7 @@ use crate::state::GuestState;
 /// request's length.
 const HELD_RETRY_SECS: u32 = 5;
 
+pub(crate) use copy::FileCopy;
 pub(crate) use file::HostFile;
 pub use run::Decoding;
 pub(crate) use samples::HostClip;
@@ -53,7 +57,10 @@ pub enum Channels {
 }
 
 /// The bytes of a file, wherever they come from.
-pub struct Media(pub(crate) MediaSource);
+pub struct Media {
+    pub(crate) source: MediaSource,
+    pub(crate) copy: Option<FileCopy>,
+}
 
 pub(crate) enum MediaSource {
     /// What a guest passed on.
@@ -66,7 +73,20 @@ impl Media {
     /// A file that is read on the decoder's own thread, where it may block.
     #[must_use]
     pub fn reader(reader: impl Read + Send + 'static) -> Self {
-        Self(MediaSource::Reader(Box::new(reader)))
+        Self::of(MediaSource::Reader(Box::new(reader)))
+    }
+
+    fn of(source: MediaSource) -> Self {
+        Self { source, copy: None }
+    }
+
+    /// The file, and its bytes in pieces once it has been decoded; none where that failed, or where there
+    /// are more than `max_bytes`.
+    #[must_use]
+    pub fn copied(self, max_bytes: usize) -> (Self, oneshot::Receiver<Vec<Bytes>>) {
+        let (copy, copied) = FileCopy::new(max_bytes);
+        let copy = Some(copy);
+        (Self { copy, ..self }, copied)
     }
 }
 
@@ -142,7 +162,7 @@ impl GuestState {
         };
         let own = playing_time(self.held.own_left_bytes());
         let left = playing_time(self.held.left_bytes());
-        let media = Media(MediaSource::Stream(stream));
+        let media = Media::of(MediaSource::Stream(stream));
         let services = self.services()?;
         let decoding = services.decode(&self.scope, media, hint, channels, left);
         match decoding.await {

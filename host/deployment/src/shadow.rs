@@ -1,10 +1,12 @@
 //! What a shadow has answered, beside what was answered.
 //!
-//! Kept are counts and the ids of the requests that differed, no word of what was said.
+//! Of a transcript the words, times and speakers are compared; of a decoder's clips the length, and how loud
+//! each tenth of a second is, which does not depend on how one resamples. Kept are counts and the ids of the requests that differed, no word of what was said.
 
 use std::collections::VecDeque;
 
-use auricle_speech::Segment;
+use auricle_speech::audio::SAMPLE_RATE;
+use auricle_speech::{Clip, Segment};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,17 +16,28 @@ const REMEMBERED: usize = 20;
 /// Times that differ by less than this are the same: half of a frame of whisper's times.
 const SAME_TIME_SECS: f64 = 0.01;
 
+/// Samples whose loudness is compared together.
+const FRAME_SAMPLES: usize = SAMPLE_RATE as usize / 10;
+
+/// What is quieter is silence: below the noise of most rooms.
+const SILENCE_DB: f32 = -60.0;
+
+/// A difference in loudness that is heard as none.
+const SAME_LEVEL_DB: f32 = 1.0;
+
 /// Pairs of words that are looked at for one distance: some 0.1 s.
 const MAX_CELLS: usize = 25_000_000;
 
 /// The parts of an answer that are compared.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
-    /// Of a handler's answer.
+    /// Of a handler's answer, or a decoder's.
     status: Option<u16>,
     words: Vec<String>,
     times: Vec<(f64, f64)>,
     speakers: Vec<Option<String>>,
+    /// Of a decoder's clips: decibels of each frame.
+    levels: Vec<Vec<f32>>,
 }
 
 impl Answer {
@@ -35,10 +48,22 @@ impl Answer {
             .iter()
             .flat_map(|segment| segment.text.split_whitespace());
         Self {
-            status: None,
             words: text.map(str::to_owned).collect(),
             times: segments.iter().map(|s| (s.start, s.end)).collect(),
             speakers: segments.iter().map(|s| s.speaker.clone()).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Of what a decoder has made of a file.
+    #[must_use]
+    pub fn of_clips(clips: &[Clip]) -> Self {
+        let length = |clip: &Clip| (0.0, clip.duration().as_secs_f64());
+        Self {
+            status: Some(200),
+            times: clips.iter().map(length).collect(),
+            levels: clips.iter().map(levels).collect(),
+            ..Self::default()
         }
     }
 
@@ -61,6 +86,7 @@ impl Answer {
                 .map(|s| (time(s, "start"), time(s, "end")))
                 .collect(),
             speakers: segments.iter().map(speaker).collect(),
+            ..Self::default()
         }
     }
 }
@@ -72,7 +98,7 @@ pub struct ShadowReport {
     pub compared: u64,
     /// Of them, those that did not differ.
     pub same: u64,
-    /// Those whose statuses differ, of a handler's.
+    /// Those whose statuses differ, of a handler's or decoder's.
     pub status_differs: u64,
     /// Those whose words differ.
     pub text_differs: u64,
@@ -80,6 +106,8 @@ pub struct ShadowReport {
     pub times_differ: u64,
     /// Those whose segments have other speakers.
     pub speakers_differ: u64,
+    /// Those whose sound differs, of a decoder's.
+    pub audio_differs: u64,
     /// Requests on which the candidate failed.
     pub failed: u64,
     /// Words of the answers that were given.
@@ -95,7 +123,7 @@ pub struct ShadowReport {
 pub struct Difference {
     /// Its id, as in the log.
     pub request_id: String,
-    /// In what: `status`, `text`, `times`, `speakers`; `failed` where there is no other answer.
+    /// In what: `status`, `text`, `times`, `speakers`, `audio`; `failed` where there is no other answer.
     pub differs: Vec<&'static str>,
     /// Words that differ.
     pub word_edits: u64,
@@ -124,6 +152,10 @@ impl ShadowReport {
         if given.speakers != other.speakers {
             self.speakers_differ += 1;
             differs.push("speakers");
+        }
+        if !same_levels(&given.levels, &other.levels) {
+            self.audio_differs += 1;
+            differs.push("audio");
         }
         if differs.is_empty() {
             self.same += 1;
@@ -159,6 +191,21 @@ fn same_times(given: &[(f64, f64)], other: &[(f64, f64)]) -> bool {
             .all(|(a, b)| same(a.0, b.0) && same(a.1, b.1))
 }
 
+/// Decibels of full scale of each frame.
+fn levels(clip: &Clip) -> Vec<f32> {
+    let level = |frame: &[f32]| {
+        let power = frame.iter().map(|sample| sample * sample).sum::<f32>() / frame.len() as f32;
+        (10.0 * power.log10()).max(SILENCE_DB)
+    };
+    clip.samples().chunks(FRAME_SAMPLES).map(level).collect()
+}
+
+/// Whether the frames that both have are as loud; lengths are compared as times.
+fn same_levels(given: &[Vec<f32>], other: &[Vec<f32>]) -> bool {
+    let mut both = given.iter().zip(other).flat_map(|(a, b)| a.iter().zip(b));
+    given.len() == other.len() && both.all(|(a, b)| (a - b).abs() <= SAME_LEVEL_DB)
+}
+
 /// Levenshtein's distance in words; of answers that have little in common and thousands of words, the
 /// most that it can be. What both begin and end with is left out first, so that a
 /// transcript of hours that differs in one place costs nothing.
@@ -191,10 +238,10 @@ mod tests {
 
     fn answer(text: &str, start: f64, speaker: Option<&str>) -> Answer {
         Answer {
-            status: None,
             words: text.split(' ').map(str::to_owned).collect(),
             times: vec![(start, 2.0)],
             speakers: vec![speaker.map(str::to_owned)],
+            ..Answer::default()
         }
     }
 
@@ -239,6 +286,25 @@ mod tests {
         let plain = |text: &str| Answer::of_http(200, text.as_bytes());
         assert_eq!(plain("one\ntwo"), plain("one two"));
         assert_ne!(plain("one"), plain("two"));
+    }
+
+    #[test]
+    fn of_a_decoders_clips_counts_how_long_and_how_loud_they_are() {
+        let tone = |secs: usize, gain: f32| {
+            let sample = |i: usize| gain * (i as f32 * 0.3).sin();
+            Answer::of_clips(&[Clip::new((0..secs * 16_000).map(sample).collect())])
+        };
+        let mut report = ShadowReport::default();
+        report.compare("req_1", &tone(1, 0.5), &tone(1, 0.52));
+        assert_eq!(report.same, 1);
+        report.compare("req_2", &tone(1, 0.5), &tone(1, 0.25));
+        report.compare("req_3", &tone(2, 0.5), &tone(1, 0.5));
+        report.compare("req_4", &tone(1, 0.0), &tone(1, 0.000_5));
+        assert_eq!((report.audio_differs, report.times_differ), (1, 1));
+        assert_eq!(report.same, 2, "silence is silence");
+        report.compare("req_5", &tone(1, 0.5), &Answer::of_http(422, b""));
+        let last = report.requests.back().map(|last| last.differs.clone());
+        assert_eq!(last, Some(vec!["status", "times", "audio"]));
     }
 
     #[test]

@@ -313,11 +313,11 @@ impl Services for Pipeline {
         channels: Channels,
         max_duration: Duration,
     ) -> BoxFuture<'static, Result<Vec<Clip>, MediaError>> {
-        let (inner, scope) = (Arc::clone(&self.inner), scope.clone());
-        let mut limits = inner.decode_limits.clone();
+        let (pipeline, scope) = (self.clone(), scope.clone());
+        let mut limits = pipeline.inner.decode_limits.clone();
         limits.max_duration = limits.max_duration.min(max_duration);
         let work = async move {
-            let ready = inner.deployments_of(&scope).await;
+            let ready = pipeline.inner.deployments_of(&scope).await;
             let ready = ready.map_err(|_| MediaError::Internal)?;
             let decoding = Decoding {
                 decoder: ready.decoder.revision_for(&scope.request_id),
@@ -325,7 +325,7 @@ impl Services for Pipeline {
                 limits,
                 channels,
             };
-            inner.guests.decode(&scope, media, decoding).await
+            shadow::decoder::decode(&pipeline, &ready, &scope, media, decoding).await
         };
         work.instrument(step!("decode")).boxed()
     }

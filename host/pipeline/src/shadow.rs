@@ -1,10 +1,12 @@
 //! Candidates that work on copies of requests.
 //!
 //! When a request is answered, its clip goes once more through the line, with the candidate in its
-//! role, and both answers are compared; a handler gets the whole request (`handler`). The client waits
+//! role, and both answers are compared; a handler gets the whole request (`handler`), a decoder the file
+//! (`decoder`). The client waits
 //! for none of it. One at a time on this node: requests that are answered meanwhile are not compared.
 //! The audio is not counted against the tenant's minute, and is against what the tenant has queued.
 
+pub(crate) mod decoder;
 mod handler;
 
 use std::sync::Arc;

@@ -86,14 +86,41 @@ async fn a_shadow_answers_nobody_and_its_answers_are_compared() {
     })
     .await;
     assert_eq!(report["same"], 1, "{report}");
-    let refused = tenant
-        .ask(
-            reqwest::Method::POST,
-            "deployments/decoder/revisions",
-            json!({ "trial": { "kind": "shadow", "percent": 1 } }),
-        )
-        .await;
-    assert_eq!(error(&refused, 400)["param"], "kind");
+}
+
+#[tokio::test]
+async fn a_decoder_as_shadow_gets_the_file_again_and_its_clip_is_compared() {
+    let desk = Desk::start(data_dir(), |server| server);
+    let tenant = Tenant::new(&desk, "shadow-decoder").await;
+    let path = "deployments/decoder/revisions";
+    let report_of = async |mut body: serde_json::Value| {
+        body["trial"] = json!({ "kind": "shadow", "percent": 100 });
+        created(&tenant.ask(reqwest::Method::POST, path, body).await);
+        let heard = tenant.transcribe_as("any", 4).await.transcript();
+        assert!(heard.contains("fellow"), "{heard}");
+        eventually("a comparison", async || {
+            let status = tenant.get("deployments/decoder").await;
+            let report = status["candidate"]["report"].clone();
+            (report["compared"] == 1 || report["failed"] == 1).then_some(report)
+        })
+        .await
+    };
+    // The first-party decoder beside itself.
+    let report = report_of(json!({})).await;
+    assert_eq!(report["same"], 1, "{report}");
+    let component = tenant.push(wasm::DECODER_MISBEHAVES).await;
+    // It gives one second that is not in the file.
+    let lies = json!({ "component": component, "configuration": { "misdeed": "lies" } });
+    let report = report_of(lies).await;
+    let differs = &report["requests"][0]["differs"];
+    assert_eq!(differs, &json!(["times", "audio"]), "{report}");
+    // Its first call's file is shorter than a real one, which it cannot take in.
+    let cramped = json!({ "limits": { "call_bytes": 60_000 } });
+    let report = report_of(cramped).await;
+    assert_eq!(
+        (&report["failed"], &report["compared"]),
+        (&json!(1), &json!(0))
+    );
 }
 
 #[tokio::test]

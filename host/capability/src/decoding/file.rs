@@ -15,7 +15,7 @@ use auricle_runtime::CpuMeter;
 use bytes::Bytes;
 use tempfile::SpooledTempFile;
 
-use super::MediaSource;
+use super::{FileCopy, Media, MediaSource};
 use crate::bindings::decoder::auricle::audio::source::{Host, ReadError};
 use crate::source::{SourceFailure, read_chunk};
 use crate::state::GuestState;
@@ -46,6 +46,8 @@ pub(crate) enum FileFailure {
 /// A decoder's file.
 pub(crate) struct HostFile {
     source: MediaSource,
+    /// For another decoder, while there is one and it is not too much.
+    copy: Option<FileCopy>,
     max_spool_bytes: u64,
     /// Arrived and not yet read.
     chunk: Bytes,
@@ -68,9 +70,10 @@ enum Place {
 }
 
 impl HostFile {
-    pub(crate) fn new(source: MediaSource, max_spool_bytes: u64) -> Self {
+    pub(crate) fn new(media: Media, max_spool_bytes: u64) -> Self {
         Self {
-            source,
+            source: media.source,
+            copy: media.copy,
             max_spool_bytes,
             chunk: Bytes::new(),
             place: Place::Front(Vec::new()),
@@ -98,6 +101,14 @@ impl HostFile {
         Some(self)
     }
 
+    /// Reads on to the end what a decoder has left, if the file is copied.
+    pub(super) async fn end_copy(&mut self) -> Result<(), FileFailure> {
+        while self.copy.is_some() {
+            self.arrive().await?;
+        }
+        Ok(())
+    }
+
     /// The next bytes; none at the end.
     pub(crate) async fn next(&mut self) -> Result<Vec<u8>, FileFailure> {
         self.read(BLOCK_BYTES).await
@@ -122,10 +133,12 @@ impl HostFile {
             Ok(bytes) => {
                 let bytes = bytes.unwrap_or_default();
                 self.arrived_bytes += bytes.len() as u64;
+                self.copy = self.copy.take().and_then(|copy| copy.with(&bytes));
                 Ok(bytes)
             }
             Err(failure) => {
                 self.failure = Some(failure.into());
+                self.copy = None;
                 Err(failure.into())
             }
         }

@@ -54,6 +54,7 @@ pub(super) fn earned_by_bytes(bytes: u64) -> Duration {
 }
 
 /// What is done with a file.
+#[derive(Clone)]
 pub struct Decoding {
     /// The tenant's decoder.
     pub decoder: Arc<Revision<DecoderComponent>>,
@@ -79,7 +80,7 @@ impl Guests {
         media: Media,
         decoding: Decoding,
     ) -> Result<Vec<Clip>, MediaError> {
-        let file = HostFile::new(media.0, decoding.limits.max_spool_bytes);
+        let file = HostFile::new(media, decoding.limits.max_spool_bytes);
         let (guests, scope, deadline) = (self.clone(), scope.clone(), scope.deadline);
         let (alive, ended) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Handle::current();
@@ -117,16 +118,20 @@ async fn decode_or_convert(
     decoding: &Decoding,
     file: HostFile,
 ) -> Result<Vec<Clip>, MediaError> {
-    let (outcome, file) = decode(guests, scope, decoding, file).await?;
+    let (outcome, mut file) = decode(guests, scope, decoding, file).await?;
     let (unsupported, converter) = match (outcome, guests.converter()) {
         (Err(MediaError::Unsupported(text)), Some(converter)) => (text, converter),
-        (outcome, _) => return outcome,
+        (outcome, _) => {
+            // What cannot be read on has been decoded all the same.
+            let _ = file.end_copy().await;
+            return outcome;
+        }
     };
     let Some(file) = file.rewound() else {
         return Err(MediaError::Unsupported(unsupported));
     };
     let (conversion, stream) = converter.start(file, scope, &decoding.limits).await?;
-    let converted = HostFile::new(stream, decoding.limits.max_spool_bytes);
+    let converted = HostFile::new(Media::of(stream), decoding.limits.max_spool_bytes);
     let (outcome, _) = decode(guests, scope, decoding, converted).await?;
     // What the converter knows to have gone wrong counts; what it cannot read is not supported.
     conversion.end(outcome, unsupported)

@@ -8,8 +8,7 @@ use auricle_capability::RequestScope;
 use auricle_runtime::{InstanceLimits, Revision};
 use auricle_speech::{RequestClass, TenantId};
 use auricle_tenancy::{
-    Account, Actor, Change, DeploymentState, NewRevision, Place, Role, StoreError, StoredRevision,
-    TrialKind,
+    Account, Actor, Change, DeploymentState, NewRevision, Place, StoreError, StoredRevision,
 };
 
 use super::ControlPlane;
@@ -41,7 +40,7 @@ impl Act<'_> {
     ) -> Result<StoredRevision, DeployError> {
         let parts = &self.control_plane.parts;
         check_settings(new)?;
-        check_place::<P>(place)?;
+        check_place(place)?;
         self.check_graphs(&new.graphs)?;
         let generation = self.check_signature::<P>(new)?;
         let bytes = match &new.component {
@@ -232,17 +231,13 @@ fn check_settings(new: &NewRevision) -> Result<(), DeployError> {
     Ok(())
 }
 
-fn check_place<P: Part>(place: &Place) -> Result<(), DeployError> {
+fn check_place(place: &Place) -> Result<(), DeployError> {
     let Place::Try(plan) = place else {
         return Ok(());
     };
     if !(1..=100).contains(&plan.percent) {
         let advice = "'percent' must be from 1 to 100";
         return Err(DeployError::invalid("percent", advice));
-    }
-    if plan.kind == TrialKind::Shadow && P::ROLE == Role::Decoder {
-        let advice = "a decoder cannot be a shadow: try it out as canary";
-        return Err(DeployError::invalid("kind", advice));
     }
     Ok(())
 }

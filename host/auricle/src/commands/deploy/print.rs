@@ -61,7 +61,7 @@ fn report(report: &Value) {
         return;
     }
     println!(
-        "    {} compared: {} the same; status differs in {}, text in {} ({} of {} words), times in {}, speakers in {}; failed {}",
+        "    {} compared: {} the same; status differs in {}, text in {} ({} of {} words), times in {}, speakers in {}, audio in {}; failed {}",
         field(report, "compared"),
         field(report, "same"),
         field(report, "status_differs"),
@@ -70,6 +70,7 @@ fn report(report: &Value) {
         field(report, "words"),
         field(report, "times_differ"),
         field(report, "speakers_differ"),
+        field(report, "audio_differs"),
         field(report, "failed")
     );
 }
