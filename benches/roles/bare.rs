@@ -2,7 +2,8 @@
 //!
 //! Same compiler settings, pooling allocator and asynchronous calls, but no epoch checks, no limits
 //! on memory, tables, handles or bytes, no CPU meter, no deadline, and answers are not checked. The
-//! handler is called as `wasmtime serve` does; imports that a 404 does not touch are traps.
+//! handler is polled beside whoever reads its answer, as ours, and not as a task of its own, as
+//! `wasmtime serve` does; imports that a 404 does not touch are traps.
 
 mod bindings;
 mod host;
@@ -61,26 +62,25 @@ impl Bare {
         let (sender, response) = tokio::sync::oneshot::channel();
         let request = inputs::request().body(Empty::<Bytes>::new())?;
         let mut store = Store::new(&self.engine, BareState::new());
-        let pre = self.handler.clone();
-        // The guest goes on to write the body after it has set the response.
-        let task = tokio::spawn(async move {
+        let guest = async {
             let mut view = store.data_mut().http();
             let request = view.new_incoming_request(Scheme::Http, request)?;
             let response = view.new_response_outparam(sender)?;
-            let guest = pre.instantiate_async(&mut store).await?;
-            guest
-                .wasi_http_incoming_handler()
-                .call_handle(&mut store, request, response)
-                .await
-        });
-        let response = response.await.context("ended without a response")??;
-        let status = response.status().as_u16();
-        response
-            .into_body()
-            .collect()
-            .await
-            .context("the body broke off")?;
-        task.await??;
+            let guest = self.handler.instantiate_async(&mut store).await?;
+            let handler = guest.wasi_http_incoming_handler();
+            let handled = handler.call_handle(&mut store, request, response).await;
+            drop(store);
+            anyhow::Ok(handled?)
+        };
+        // The guest goes on to write the body after it has set the response.
+        let answer = async {
+            let response = response.await.context("ended without a response")??;
+            let status = response.status().as_u16();
+            let body = response.into_body().collect().await;
+            body.context("the body broke off")?;
+            Ok(status)
+        };
+        let ((), status) = tokio::try_join!(guest, answer)?;
         Ok(status)
     }
 
