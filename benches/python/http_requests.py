@@ -1,5 +1,5 @@
 """Requests a second to the smallest handler: on Auricle, on `wasmtime serve`, and on hyper without a
-guest.
+guest; beside them what Auricle answers without a guest, key and quota.
 
 `wrk` asks with one thread, on the same cores as the server. The servers take turns, so that what else
 the machine does meets all of them. Auricle checks a key and keeps quotas with every request.
@@ -53,20 +53,22 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         auricle, key = auricle_with(component, pathlib.Path(directory))
         wasmtime, hyper = wasmtime_serve(component), Peer([BIN / "plain-hyper"])
+        here = auricle.addresses["listening"]
         sides = {
-            "auricle": (auricle.addresses["listening"], {"authorization": f"Bearer {key}"}),
+            "auricle": (here, {"authorization": f"Bearer {key}"}),
             "wasmtime serve": (wasmtime.url, {}),
             "plain hyper": (hyper.url, {}),
+            "auricle's `/livez`": (f"{here}/livez", {}),
         }
         try:
             for url, headers in sides.values():
-                answers(url, headers)
+                answers(url, headers, '{"status":"ok"}200' if url.endswith("/livez") else "hello\n200")
             rows = [row(sides, connections) for connections in CONNECTIONS]
         finally:
             for server in (auricle, wasmtime, hyper):
                 server.stop()
     head = ["connections", *(f"{side}, requests/s (p50)" for side in sides)]
-    head += ["of wasmtime serve", "of plain hyper"]
+    head += ["of wasmtime serve", "of plain hyper", "`/livez` of plain hyper"]
     note = (
         f"Medians of {ROUNDS} rounds of {SECS} s, and of the ratios within a round (least to most). "
         "At least 1.3 of `wasmtime serve` and 0.6 of plain hyper are wanted at 16 connections."
@@ -95,7 +97,7 @@ def wasmtime_serve(component):
     return Peer([program, "serve", "-S", "cli", "--addr", address, component], address)
 
 
-def answers(url, headers):
+def answers(url, headers, expected):
     """Nothing is measured before the right answer has been seen."""
     for _ in range(100):
         command = ["curl", "-sS", "-w", "%{http_code}", url]
@@ -105,7 +107,7 @@ def answers(url, headers):
         if done.returncode == 0:
             break
         time.sleep(0.1)
-    if done.stdout != "hello\n200":
+    if done.stdout != expected:
         sys.exit(f"{url} answered {done.stdout!r} {done.stderr}")
 
 
@@ -117,8 +119,8 @@ def row(sides, connections):
     for side in zip(*rounds, strict=True):
         rate, p50 = (common.median(values) for values in zip(*side, strict=True))
         cells.append(f"{rate:,.0f} ({p50:.2f} ms)")
-    for other in (1, 2):
-        ratios = [measured[0][0] / measured[other][0] for measured in rounds]
+    for side, other in ((0, 1), (0, 2), (3, 2)):
+        ratios = [measured[side][0] / measured[other][0] for measured in rounds]
         cells.append(f"{common.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
     print(connections, *cells, file=sys.stderr, flush=True)
     return [connections, *cells]

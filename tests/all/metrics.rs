@@ -135,7 +135,8 @@ async fn each_revision_tells_its_share_of_the_requests_and_how_it_has_done() {
             line.starts_with("auricle_revision_request_share{tenant=\"watched\",role=\"chunker\"")
         });
         let shares = shares.map(|line| line.split_once("revision=").unwrap().1.to_owned());
-        (shares.collect::<Vec<_>>(), text)
+        let shares: BTreeSet<String> = shares.collect();
+        (shares.into_iter().collect::<Vec<_>>(), text)
     };
     tenant.deploy(wasm::AURICLE_FIXED_CHUNKER, json!({})).await;
     tenant.segments().await;
