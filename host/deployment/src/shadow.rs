@@ -1,7 +1,8 @@
 //! What a shadow has answered, beside what was answered.
 //!
 //! Of a transcript the words, times and speakers are compared; of a decoder's clips the length, and how loud
-//! each tenth of a second is, which does not depend on how one resamples. Kept are counts and the ids of the requests that differed, no word of what was said.
+//! each tenth of a second is, which does not depend on how one resamples. Kept are counts and the ids of the
+//! requests that differed, no word of what was said.
 
 use std::collections::VecDeque;
 
@@ -19,7 +20,7 @@ const SAME_TIME_SECS: f64 = 0.01;
 /// Samples whose loudness is compared together.
 const FRAME_SAMPLES: usize = SAMPLE_RATE as usize / 10;
 
-/// What is quieter is silence: below the noise of most rooms.
+/// What is quieter is silence, in decibels of full scale: below the noise of most rooms.
 const SILENCE_DB: f32 = -60.0;
 
 /// A difference in loudness that is heard as none.

@@ -69,6 +69,15 @@ pub(crate) fn wanted(
     })
 }
 
+/// The request's scope for work on its copy, which nobody waits for.
+fn scope_of_copy(scope: &RequestScope) -> RequestScope {
+    RequestScope {
+        deadline: Instant::now() + PATIENCE,
+        class: RequestClass::Batch,
+        ..scope.clone()
+    }
+}
+
 /// Passes events on and keeps the segments among them.
 pub(crate) async fn overhear(
     mut from: Receiver<Result<Event, SpeechError>>,
@@ -98,12 +107,7 @@ impl Shadow {
         given: Vec<Segment>,
     ) {
         let (pipeline, clip, options) = (pipeline.for_copies(), clip.clone(), options.clone());
-        let scope = RequestScope {
-            deadline: Instant::now() + PATIENCE,
-            // Nobody waits for it.
-            class: RequestClass::Batch,
-            ..scope.clone()
-        };
+        let scope = scope_of_copy(scope);
         tokio::spawn(async move {
             let outcome = self.answer(&pipeline, &scope, &clip, &options).await;
             let fleet: &Arc<Deployments> = pipeline.deployments();

@@ -40,6 +40,9 @@ pub struct Tenant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor(String);
 
+/// What [`Actor::server`] is written down as.
+const SERVER: &str = "server";
+
 impl Actor {
     /// Whoever can write the data directory.
     #[must_use]
@@ -50,13 +53,13 @@ impl Actor {
     /// The server itself, going by how a revision has done.
     #[must_use]
     pub fn server() -> Self {
-        Self("server".to_owned())
+        Self(SERVER.to_owned())
     }
 
     /// Whether it is [`Actor::server`].
     #[must_use]
     pub fn is_server(&self) -> bool {
-        self.0 == "server"
+        self.0 == SERVER
     }
 
     /// Whoever reaches the admin listener where it asks for no key.

@@ -5,17 +5,16 @@
 
 use std::io::Cursor;
 use std::sync::Arc;
-use std::time::Instant;
 
 use auricle_capability::{Decoding, Media, MediaError, RequestScope};
 use auricle_deployment::{Answer, TenantDeployments};
-use auricle_speech::{Clip, RequestClass};
+use auricle_speech::Clip;
 use auricle_tenancy::Role;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot::Receiver;
 
-use super::{PATIENCE, Place};
+use super::{Place, scope_of_copy};
 use crate::Pipeline;
 
 /// Bytes of a file that are kept.
@@ -70,12 +69,7 @@ impl Shadow {
     async fn follow(self, pipeline: Pipeline, copied: Receiver<Vec<Bytes>>, given: Decoded) {
         // Gone where it did not arrive whole, or there was too much of it.
         let Ok(file) = copied.await else { return };
-        let scope = RequestScope {
-            deadline: Instant::now() + PATIENCE,
-            // Nobody waits for it.
-            class: RequestClass::Batch,
-            ..self.scope.clone()
-        };
+        let scope = scope_of_copy(&self.scope);
         let (candidate, id) = (Arc::clone(&self.decoding.decoder), &self.scope.request_id);
         let failed_before = candidate.tally.counts().failed;
         let media = Media::reader(Cursor::new(file.concat()));

@@ -8,14 +8,12 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use auricle_capability::{
     HandlerComponent, RequestBody, RequestScope, ResponseBody, SourceFailure,
 };
 use auricle_deployment::{Answer, TenantDeployments};
 use auricle_runtime::{GuestFailure, Revision};
-use auricle_speech::RequestClass;
 use auricle_tenancy::Role;
 use bytes::Bytes;
 use futures::stream;
@@ -27,7 +25,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited, StreamBody};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot::{self, Receiver, Sender};
 
-use super::{PATIENCE, Place};
+use super::{Place, scope_of_copy};
 use crate::Pipeline;
 
 /// Bytes of a request's body that are kept: a file of OpenAI's size, and its form.
@@ -147,12 +145,7 @@ impl Shadow {
         pipeline: &Pipeline,
         request: Request<RequestBody>,
     ) -> Result<(u16, Bytes), GuestFailure> {
-        let scope = RequestScope {
-            deadline: Instant::now() + PATIENCE,
-            // Nobody waits for it.
-            class: RequestClass::Batch,
-            ..self.scope.clone()
-        };
+        let scope = scope_of_copy(&self.scope);
         let (candidate, services) = (Arc::clone(&self.candidate), Arc::new(pipeline.clone()));
         let answer = pipeline.guests().http(candidate, scope, services, request);
         let answer = answer.await?;
