@@ -80,8 +80,8 @@ impl Media {
         Self { source, copy: None }
     }
 
-    /// The file, and its bytes in pieces once it has been decoded; none where that failed, or where there
-    /// are more than `max_bytes`.
+    /// The file, and all its bytes in pieces once a decoder is through with it; none where they did not
+    /// arrive, or are more than `max_bytes`.
     #[must_use]
     pub fn copied(self, max_bytes: usize) -> (Self, oneshot::Receiver<Vec<Bytes>>) {
         let (copy, copied) = FileCopy::new(max_bytes);

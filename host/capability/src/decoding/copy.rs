@@ -26,7 +26,7 @@ impl FileCopy {
     /// of no bytes.
     pub(super) fn with(mut self, arrived: &Bytes) -> Option<Self> {
         if arrived.is_empty() {
-            // Nobody waits for it any more, or somebody does.
+            // Refused only where nobody waits for it any more.
             let _ = self.sender.send(self.pieces);
             return None;
         }
