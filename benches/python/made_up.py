@@ -3,7 +3,8 @@
 Recordings of single readers are cut at their pauses into phrases, and phrases of 1 to 8 readers put
 together to conversations of 13 to 240 s: most turns of one to three phrases, some of a second,
 nearly a third begun before the last one has ended. A third of the conversations have noise at 12 to
-20 dB, a third are cut to a telephone's band. The same seed makes the same conversations.
+20 dB, a third are cut to a telephone's band. In the overlapping sets, two speak at once for 60 to
+80 % of the time. The same seed makes the same conversations.
 """
 
 import math
@@ -14,6 +15,12 @@ import numpy as np
 RATE = 16_000
 STEP = RATE // 100
 MARGIN = 2 * STEP
+# Shapes of the conversations in which two speak at once for most of the time.
+OVERLAPPING = [(n, s) for n in (2, 3, 4) for s in (30, 45, 60, 90)]
+# Which share of the time that is left to one speaker passes before another joins.
+ALONE = (0.0, 0.2)
+# Share of the speech in which two speak at once.
+OVERLAP = (0.6, 0.8)
 # Speakers and seconds of each conversation.
 SETS = {
     "one to eight": (1000, [
@@ -23,6 +30,8 @@ SETS = {
         (2, 40),
     ]),
     "two": (2000, [(2, s) for s in (20, 30, 45, 60, 80, 100, 120, 150, 25, 40, 55, 70)] * 2),
+    "overlapping": (3000, OVERLAPPING),
+    "overlapping, other readers": (4000, OVERLAPPING),
 }
 READERS = {
     **{s: f"en/librispeech/{s}-*.flac" for s in ("1688", "1998", "2033", "2414")},
@@ -35,6 +44,18 @@ READERS = {
     "mls": "es/mls_13697_11991_000000.opus",
     "mfa": "en/mfa/acoustic_corpus.wav",
 }
+# Readers of no other set, some seconds of each.
+OTHER_READERS = {
+    **{
+        f"cheetah_{language}": f"{language}/cheetah_test_{language}.wav"
+        for language in ("de", "es", "fr", "it", "pt")
+    },
+    "cheetah_en": "en/cheetah_test_en_norm.wav",
+    "jfk": "en/jfk.wav",
+    "sonnets": "codecs/p001.ogg",
+    "austen": "en/librivox/*.wav",
+    "common_voice": "ja/common_voice_ja_24511055.mp3",
+}
 
 
 def conversations(name, out):
@@ -45,10 +66,12 @@ def conversations(name, out):
         import soundfile
 
         out.mkdir(parents=True, exist_ok=True)
-        phrases = {reader: read(pattern) for reader, pattern in READERS.items()}
+        readers = OTHER_READERS if name.endswith("other readers") else READERS
+        phrases = {reader: read(pattern) for reader, pattern in readers.items()}
+        build = put_on_top if name.startswith("overlapping") else put_together
         for index, (file, (speakers, secs)) in enumerate(zip(files, shapes, strict=True)):
             random = np.random.default_rng(seed + index)
-            talk, turns = put_together(random, speakers, secs, phrases)
+            talk, turns = build(random, speakers, secs, phrases)
             soundfile.write(file, spoil(random, talk, index % 3), RATE)
             lines = [f"SPEAKER x 1 {a:.3f} {b - a:.3f} <NA> <NA> {who} <NA> <NA>\n" for a, b, who in turns]
             file.with_suffix(".rttm").write_text("".join(lines), encoding="utf-8")
@@ -134,6 +157,48 @@ def put_together(random, speakers, secs, phrases):
         overlap = random.random() >= 0.7
         at += -min(random.uniform(0.2, 1.5), length * 0.7) if overlap else random.uniform(0, 1.2)
         at = max(at, 0)
+    end = max(end for _, end, _ in turns) + 0.5
+    return talk[: int(end * RATE)], turns
+
+
+def put_on_top(random, speakers, secs, phrases):
+    """As `put_together`, but two speak at once for most of the time, and never three."""
+    while True:
+        talk, turns = try_on_top(random, speakers, secs, phrases)
+        if OVERLAP[0] <= overlap(turns) <= OVERLAP[1]:
+            return talk, turns
+
+
+def overlap(turns):
+    """The share of the speech in which at least two speak."""
+    count = np.zeros(int(max(end for _, end, _ in turns) * 100) + 1, int)
+    for start, end, _ in turns:
+        count[int(start * 100) : int(end * 100)] += 1
+    return (count > 1).sum() / (count > 0).sum()
+
+
+def try_on_top(random, speakers, secs, phrases):
+    names = list(random.choice(sorted(phrases), speakers, replace=False))
+    following = {name: int(random.integers(len(phrases[name]))) for name in names}
+    loudness = {name: 10 ** (random.uniform(-4, 4) / 20) for name in names}
+    talk = np.zeros((secs + 60) * RATE, np.float32)
+    turns, at, spoken, last = [], random.uniform(0, 1), set(), (0.0, None)
+    while at < secs:
+        free = [name for name in names if name != last[1]]
+        name = str(random.choice([name for name in free if name not in spoken] or free))
+        spoken.add(name)
+        for _ in range(int(random.integers(1, 4))):
+            phrase = phrases[name][following[name] % len(phrases[name])]
+            following[name] += 1
+            start, length = int(at * RATE), len(phrase) / RATE
+            talk[start : start + len(phrase)] += phrase * loudness[name]
+            turns.append((at + 0.02, at + length - 0.02, name))
+            at += length + random.uniform(0.02, 0.15)
+        # The next one begins when one of the two has ended and before the other has.
+        first, last = sorted([last, (at, name)])
+        if first[1] is None:
+            first = (turns[0][0] + random.uniform(0.3, 1.5), None)
+        at = first[0] + max(0.0, last[0] - first[0]) * random.uniform(*ALONE)
     end = max(end for _, end, _ in turns) + 0.5
     return talk[: int(end * RATE)], turns
 

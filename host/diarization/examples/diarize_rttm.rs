@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use auricle_backend_onnx::{Embedder, OnnxRuntime, Segmenter};
-use auricle_diarization::{Diarization, DiarizeOptions, Diarized, is_silent};
+use auricle_diarization::{Diarization, DiarizeOptions, Diarized, VoiceJob, is_silent};
 use auricle_models::convert::onnx;
 use auricle_models::{Store, StoreDirs};
 use auricle_speech::{CancelFlag, Clip, Span};
@@ -80,6 +80,9 @@ fn set(options: &mut DiarizeOptions, repeat: &mut usize, setting: &str) -> anyho
         "max_pause_secs" => tuning.max_pause_secs = value.parse()?,
         "min_turn_secs" => tuning.min_turn_secs = value.parse()?,
         "speech_threshold" => tuning.speech_threshold = value.parse()?,
+        "overlap_threshold" => tuning.overlap_threshold = value.parse()?,
+        "move_cosine" => tuning.move_cosine = value.parse()?,
+        "move_margin" => tuning.move_margin = value.parse()?,
         "overlap" => tuning.overlap = value.parse()?,
         _ => bail!("there is no setting {name}"),
     }
@@ -122,9 +125,30 @@ fn diarize(
     let diarization = Diarization::new(clip.len_samples());
     let windows = diarization.windows();
     let (shared, next) = (Mutex::new(diarization), AtomicUsize::new(0));
+    in_parallel(workers, |worker| {
+        work(clip, &windows, &next, &shared, worker)
+    })?;
+    let passages = shared.lock().ok().context("a worker panicked")?.passages();
+    let next = AtomicUsize::new(0);
+    in_parallel(workers, |worker| {
+        while let Some(job) = passages.get(next.fetch_add(1, Ordering::Relaxed)) {
+            embed(clip, job, &shared, worker)?;
+        }
+        Ok(())
+    })?;
+    let diarization = shared.into_inner().ok().context("a worker panicked")?;
+    Ok(diarization.finish(options, &CancelFlag::new())?)
+}
+
+/// Runs a function with each worker at the same time.
+fn in_parallel(
+    workers: &mut [Worker],
+    run: impl Fn(&mut Worker) -> anyhow::Result<()> + Sync,
+) -> anyhow::Result<()> {
     std::thread::scope(|scope| {
-        let run = |worker| scope.spawn(|| work(clip, &windows, &next, &shared, worker));
-        let threads: Vec<_> = workers.iter_mut().map(run).collect();
+        let run = &run;
+        let spawn = |worker| scope.spawn(move || run(worker));
+        let threads: Vec<_> = workers.iter_mut().map(spawn).collect();
         for thread in threads {
             match thread.join() {
                 Ok(result) => result?,
@@ -132,9 +156,23 @@ fn diarize(
             }
         }
         Ok(())
-    })?;
-    let diarization = shared.into_inner().ok().context("a worker panicked")?;
-    Ok(diarization.finish(options, &CancelFlag::new())?)
+    })
+}
+
+fn embed(
+    clip: &Clip,
+    job: &VoiceJob,
+    shared: &Mutex<Diarization>,
+    worker: &mut Worker,
+) -> anyhow::Result<()> {
+    let embeddings = worker
+        .embedder
+        .embed(&[&job.sound(clip)], &CancelFlag::new())?;
+    for embedding in embeddings {
+        let mut diarization = shared.lock().ok().context("a worker panicked")?;
+        diarization.embedded(job, embedding.values())?;
+    }
+    Ok(())
 }
 
 /// Takes windows, two at a time, until none is left.
@@ -170,10 +208,7 @@ fn work(
                 diarization.voices(window)
             };
             for job in jobs {
-                let voices = worker.embedder.embed(&[&job.sound(clip)], &cancel)?;
-                for voice in voices {
-                    lock()?.embedded(&job, voice.values())?;
-                }
+                embed(clip, &job, shared, worker)?;
             }
         }
     }

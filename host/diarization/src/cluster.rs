@@ -13,6 +13,7 @@
 use auricle_speech::CancelFlag;
 
 use crate::DiarizationError;
+use crate::count::choose_speakers;
 
 /// Groups that are compared with each other, at most: 1 MB of cosines, 0.1 s.
 const MAX_GROUPS: usize = 512;
@@ -35,7 +36,7 @@ pub(crate) struct Group {
     /// Sum of the voices, each times its weight.
     sum: Vec<f32>,
     /// Frames of clean speech, and [`KNOWN_WEIGHT`] for a known voice.
-    weight: f32,
+    pub weight: f32,
     /// Which known speaker it is.
     pub known: Option<usize>,
     /// Windows in which it speaks and for how many frames, in order.
@@ -44,10 +45,13 @@ pub(crate) struct Group {
 
 /// What clustering finds.
 pub(crate) struct Clustered {
-    /// Groups that are large enough, heaviest first; the heaviest always.
+    /// Groups that are speakers, heaviest first; the heaviest always.
     pub speakers: Vec<Group>,
     /// Known voices that are not among them, as many as there may be more speakers.
     pub rare: Vec<Group>,
+    /// Groups that are too small for speakers, best first: the ones to promote where more speakers
+    /// are wanted.
+    pub spare: Vec<Group>,
 }
 
 impl Group {
@@ -116,7 +120,7 @@ impl Group {
         sum
     }
 
-    fn absorb(&mut self, other: Self) {
+    pub fn absorb(&mut self, other: Self) {
         for (sum, value) in self.sum.iter_mut().zip(&other.sum) {
             *sum += value;
         }
@@ -176,30 +180,15 @@ pub(crate) fn cluster(
         tree.merge(a, b);
         merges.push((a, b, likeness));
     }
-    let cut = choose_cut(&groups, &merges, rule);
+    let same = merges.iter().take_while(|merge| merge.2 >= rule.cosine);
     let mut slots: Vec<_> = groups.into_iter().map(Some).collect();
-    for &(a, b, _) in merges.iter().take(cut) {
+    for &(a, b, _) in same {
         let taken = slots.get_mut(b).and_then(Option::take);
         if let (Some(Some(into)), Some(other)) = (slots.get_mut(a), taken) {
             into.absorb(other);
         }
     }
-    Ok(by_size(slots.into_iter().flatten().collect(), rule))
-}
-
-fn by_size(mut groups: Vec<Group>, rule: Rule) -> Clustered {
-    groups.sort_by(|a, b| b.speech().total_cmp(&a.speech()));
-    let heard = groups.iter().filter(|group| group.speech() > 0.0).count();
-    let large = |group: &&Group| group.speech() >= rule.min_weight;
-    let most = rule.speakers.1;
-    let count = groups.iter().filter(large).count().max(1).min(most);
-    let mut rare = groups.split_off(count.min(heard));
-    rare.retain(|group| group.known.is_some());
-    rare.truncate(most - groups.len());
-    Clustered {
-        speakers: groups,
-        rare,
-    }
+    Ok(choose_speakers(slots.into_iter().flatten().collect(), rule))
 }
 
 fn merge_blocks(
@@ -223,45 +212,6 @@ fn merge_blocks(
         out.extend(tree.groups.into_iter().flatten());
     }
     Ok(out)
-}
-
-/// How many merges to keep: all down to the rule's cosine, then as many more or fewer as the
-/// number of speakers wants. Where no number of merges gives enough speakers, the one that gives
-/// most.
-fn choose_cut(groups: &[Group], merges: &[(usize, usize, f32)], rule: Rule) -> usize {
-    let mut weights: Vec<_> = groups.iter().map(Group::speech).collect();
-    let large = |weight: f32| usize::from(weight >= rule.min_weight);
-    let mut count: usize = weights.iter().map(|&weight| large(weight)).sum();
-    let mut counts = vec![count];
-    for &(a, b, _) in merges {
-        let (one, two) = (at(&weights, a), at(&weights, b));
-        count = count + large(one + two) - large(one) - large(two);
-        if let Some(weight) = weights.get_mut(a) {
-            *weight = one + two;
-        }
-        counts.push(count);
-    }
-    let default = merges
-        .iter()
-        .take_while(|merge| merge.2 >= rule.cosine)
-        .count();
-    let (min, max) = rule.speakers;
-    let found = counts.get(default).copied().unwrap_or(1).max(1);
-    if found > max {
-        let fewer = counts.iter().skip(default).position(|&count| count <= max);
-        return default + fewer.unwrap_or(merges.len() - default);
-    }
-    if found < min {
-        let most = counts.iter().take(default).max().copied().unwrap_or(0);
-        let wanted = min.min(most.max(found));
-        let before = counts.iter().take(default + 1);
-        return before
-            .enumerate()
-            .rev()
-            .find(|(_, count)| **count >= wanted)
-            .map_or(default, |(cut, _)| cut);
-    }
-    default
 }
 
 fn at(values: &[f32], index: usize) -> f32 {

@@ -4,7 +4,7 @@ use auricle_speech::{CancelFlag, Clip, Span};
 
 use crate::error::DiarizationError;
 use crate::options::DiarizeOptions;
-use crate::session::{Diarization, Diarized, is_silent};
+use crate::session::{Diarization, Diarized, VoiceJob, is_silent};
 
 /// Windows given to [`Models::segment`] at once: 10 s of audio each.
 const BATCH_WINDOWS: usize = 4;
@@ -49,16 +49,15 @@ pub fn diarize<M: Models>(
             return Err(DiarizationError::Cancelled.into());
         }
         segment(clip, batch, models, &mut diarization, cancel)?;
-        for &(window, _) in batch {
-            for job in diarization.voices(window) {
-                if cancel.is_cancelled() {
-                    return Err(DiarizationError::Cancelled.into());
-                }
-                let sound = job.sound(clip);
-                let voice = models.embed(&sound, cancel)?;
-                diarization.embedded(&job, &voice)?;
-            }
+    }
+    let voices = windows.iter().flat_map(|&(w, _)| diarization.voices(w));
+    let jobs: Vec<VoiceJob> = voices.chain(diarization.passages()).collect();
+    for job in jobs {
+        if cancel.is_cancelled() {
+            return Err(DiarizationError::Cancelled.into());
         }
+        let embedding = models.embed(&job.sound(clip), cancel)?;
+        diarization.embedded(&job, &embedding)?;
     }
     Ok(diarization.finish(options, cancel)?)
 }
@@ -94,7 +93,7 @@ fn segment<M: Models>(
     Ok(())
 }
 
-impl crate::VoiceJob {
+impl VoiceJob {
     /// The sound to embed: the spans' samples, joined.
     #[must_use]
     pub fn sound(&self, clip: &Clip) -> Vec<f32> {

@@ -45,7 +45,7 @@ const CLASS_SPEAKERS: [[bool; LOCAL_SPEAKERS]; SEGMENT_CLASSES] = [
 const WINDOW_STEP_FRAMES: u64 = 185;
 
 /// Sound given to the speaker model at once, at most: 4 s. More does not tell more.
-const MAX_VOICE_FRAMES: usize = 237;
+pub(crate) const MAX_VOICE_FRAMES: usize = 237;
 
 /// A run of clean frames shorter than 68 ms is left out.
 const MIN_RUN_FRAMES: usize = 4;
@@ -171,9 +171,9 @@ impl Window {
             .map(|(frame, _)| frame)
     }
 
-    /// The sound in which stranger `local` is heard alone, and how many frames there were before
-    /// it was cut to the longest runs; `None` when it is too short for a voice.
-    pub fn voice(&self, local: usize, clip_samples: u64) -> Option<(Vec<Span>, usize)> {
+    /// Runs of frames inside the clip in which stranger `local` speaks alone, as start and end;
+    /// none shorter than 68 ms.
+    pub fn clean_runs(&self, local: usize, clip_samples: u64) -> Vec<(usize, usize)> {
         let mut runs: Vec<(usize, usize)> = Vec::new();
         for frame in self.clean_frames(local) {
             let end = frame_start_samples(self.start_frame + frame as u64 + 1);
@@ -184,6 +184,13 @@ impl Window {
             }
         }
         runs.retain(|(start, end)| end - start >= MIN_RUN_FRAMES);
+        runs
+    }
+
+    /// The sound in which stranger `local` is heard alone, and how many frames there were before
+    /// it was cut to the longest runs; `None` when it is too short for a voice.
+    pub fn voice(&self, local: usize, clip_samples: u64) -> Option<(Vec<Span>, usize)> {
+        let mut runs = self.clean_runs(local, clip_samples);
         let total: usize = runs.iter().map(|(start, end)| end - start).sum();
         if total < MIN_VOICE_FRAMES {
             return None;

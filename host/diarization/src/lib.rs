@@ -8,13 +8,15 @@
 //! every model call beside its other work: [`Diarization`] is plain data between those calls.
 //!
 //! ```text
-//! Diarization::new → windows() → [segment] → segmented() → voices() → [embed] → embedded() → finish()
+//! Diarization::new → windows() → [segment] → segmented() → voices() and passages() → [embed]
+//!     → embedded() → finish()
 //! ```
 //!
 //! # Layout
 //! - [`Diarization`] (`session`): the three phases. [`diarize`] (`driver`): a loop over them.
 //! - `frames`: windows, frames, and what a window says.
-//! - `cluster`: voices to speakers. `assign`: strangers of each window to speakers.
+//! - `cluster`: voices to groups. `count`: groups to speakers. `assign`: strangers of each window to speakers.
+//! - `passages`: what a stranger says without a pause, and whose it is.
 //! - `third`: the one whom only the segmentation tells apart from two. `naming`: known names and
 //!   numbers. `turns`: speakers' frames to turns. `error`: [`DiarizationError`].
 //!
@@ -30,11 +32,14 @@
 
 mod assign;
 mod cluster;
+mod count;
 mod driver;
 mod error;
 mod frames;
 mod naming;
 mod options;
+mod passages;
+mod reconstruct;
 mod session;
 mod third;
 mod turns;

@@ -51,8 +51,15 @@ pub struct Tuning {
     pub max_pause_secs: f64,
     /// A shorter turn is left out.
     pub min_turn_secs: f64,
-    /// So many speakers must be expected in a frame for the next whole number: 0.0..=1.0.
+    /// Expected number of speakers in a frame from which one speaks: 0.0..=1.0.
     pub speech_threshold: f32,
+    /// What must be expected of each further one at the same time: 0.0..=1.0.
+    pub overlap_threshold: f32,
+    /// Cosine with a speaker from which a passage may be given to that speaker: -1.0..=1.0.
+    pub move_cosine: f32,
+    /// How much greater that cosine must be than the one with the speaker of the passage's
+    /// stranger: 0.0..=2.0; more switches that off.
+    pub move_margin: f32,
     /// Whether turns may overlap.
     pub overlap: bool,
 }
@@ -74,7 +81,10 @@ impl Default for Tuning {
             third_speaker_share: 0.03,
             max_pause_secs: 0.35,
             min_turn_secs: 0.25,
-            speech_threshold: 0.55,
+            speech_threshold: 0.5,
+            overlap_threshold: 0.35,
+            move_cosine: 0.4,
+            move_margin: 0.15,
             overlap: true,
         }
     }

@@ -1,20 +1,17 @@
 //! A diarization between its model calls.
 
-use std::collections::BTreeSet;
-
 use auricle_speech::{CancelFlag, Span, Turn};
 
-use crate::assign::{Assigned, Centre, Heard, assign};
-use crate::cluster::{Clustered, Group, Rule, cluster, normalised};
+use crate::assign::Heard;
+use crate::cluster::{Group, Rule, cluster, normalised};
 use crate::error::DiarizationError;
 use crate::frames::{
     FRAME_STEP_SAMPLES, LOCAL_SPEAKERS, WINDOW_SAMPLES, Window, frames_of_secs, seen_by,
     window_starts,
 };
-use crate::naming::{label, name};
 use crate::options::{DiarizeOptions, KnownSpeaker, Tuning};
-use crate::third::{Third, Two, third_speaker};
-use crate::turns::{stretches, stretches_of};
+use crate::passages::{Passage, Run, passages, with_embeddings};
+use crate::reconstruct::Evidence;
 
 /// A sample below this (-80 dB of full scale) is silence; dither is not, nor is any room.
 const SILENCE: f32 = 1e-4;
@@ -36,6 +33,8 @@ pub struct VoiceJob {
     pub spans: Vec<Span>,
     /// Frames in which the stranger speaks alone, also those that `spans` leaves out.
     frames: usize,
+    /// The run of a passage; `None` for a voice.
+    run: Option<Run>,
 }
 
 /// Somebody who speaks in the clip.
@@ -77,6 +76,8 @@ pub struct Diarization {
     starts: Vec<u64>,
     windows: Vec<Option<Window>>,
     voices: Vec<Voice>,
+    /// Embeddings of passages, in order.
+    passages: Vec<(Run, Vec<f32>)>,
 }
 
 impl Diarization {
@@ -89,6 +90,7 @@ impl Diarization {
             windows: vec![None; starts.len()],
             starts,
             voices: Vec::new(),
+            passages: Vec::new(),
         }
     }
 
@@ -154,50 +156,67 @@ impl Diarization {
                 local,
                 spans,
                 frames,
+                run: None,
             })
         };
         (0..LOCAL_SPEAKERS).filter_map(job).collect()
     }
 
-    /// Answers a question of [`Diarization::voices`] with a voice of any length but 0. Voices that
-    /// are not answered are left out.
+    /// Phase 2, when all windows are segmented: the passages to embed, in addition to the voices. A
+    /// passage is what a stranger says alone for at least 0.6 s without a pause.
+    #[must_use]
+    pub fn passages(&self) -> Vec<VoiceJob> {
+        let windows = self.windows.iter().enumerate();
+        let windows = windows.filter_map(|(index, window)| Some((index, window.as_ref()?)));
+        let found = passages(windows, self.clip_samples);
+        let job = |passage: Passage| {
+            let run = *passage.runs.first()?;
+            passage.voice.is_none().then(|| VoiceJob {
+                window: run.window,
+                local: run.local,
+                spans: vec![passage.span],
+                frames: run.end - run.start,
+                run: Some(run),
+            })
+        };
+        found.into_iter().filter_map(job).collect()
+    }
+
+    /// Answers a question of [`Diarization::voices`] or [`Diarization::passages`] with an embedding
+    /// of any length but 0. Questions that are not answered are left out.
     ///
     /// # Errors
-    /// [`DiarizationError::WrongAnswer`] when the voice is empty or not as long as those before;
+    /// [`DiarizationError::WrongAnswer`] when the embedding is empty or not as long as those before;
     /// [`DiarizationError::Unasked`] when it was answered already.
     pub fn embedded(&mut self, job: &VoiceJob, embedding: &[f32]) -> Result<(), DiarizationError> {
-        let expected = self.voices.first().map_or(1, |voice| voice.embedding.len());
-        let fits = embedding.len() == expected || (self.voices.is_empty() && embedding.len() > 1);
-        if !fits {
+        let voices = self.voices.iter().map(|voice| &voice.embedding);
+        let mut others = voices.chain(self.passages.iter().map(|passage| &passage.1));
+        let expected = others.next().map(Vec::len);
+        if embedding.len() != expected.unwrap_or(embedding.len().max(2)) {
             return Err(DiarizationError::WrongAnswer {
                 model: "speaker",
                 found: embedding.len(),
-                expected,
+                expected: expected.unwrap_or(1),
             });
         }
-        let key = (job.window, job.local);
-        // Most answers come in order, so the place is near the end.
-        let place = self
-            .voices
-            .partition_point(|voice| (voice.window, voice.local) < key);
-        let answered = self
-            .voices
-            .get(place)
-            .map(|voice| (voice.window, voice.local));
-        if answered == Some(key) || job.window >= self.windows.len() {
-            return Err(DiarizationError::Unasked {
-                question: "voice",
-                window: job.window,
-            });
-        }
-        let voice = Voice {
+        let embedding = normalised(embedding);
+        let is_new = job.window < self.windows.len()
+            && match job.run {
+                Some(run) => insert(&mut self.passages, (run, embedding), |(run, _)| run.key()),
+                None => {
+                    let voice = Voice {
+                        window: job.window,
+                        local: job.local,
+                        frames: job.frames,
+                        embedding,
+                    };
+                    insert(&mut self.voices, voice, |v| (v.window, v.local))
+                }
+            };
+        is_new.then_some(()).ok_or(DiarizationError::Unasked {
+            question: "voice",
             window: job.window,
-            local: job.local,
-            frames: job.frames,
-            embedding: normalised(embedding),
-        };
-        self.voices.insert(place, voice);
-        Ok(())
+        })
     }
 
     /// Phase 3: who spoke when. Takes some 0.1 s an hour of audio.
@@ -229,40 +248,17 @@ impl Diarization {
             |(index, known): (usize, &KnownSpeaker)| Group::of_known(&known.embedding, index);
         let seeds = known.iter().enumerate().map(of_known).collect();
         let clustered = cluster(groups, seeds, rule, cancel)?;
-        if cancel.is_cancelled() {
-            return Err(DiarizationError::Cancelled);
-        }
-        let centres = centres(&clustered, tuning.known_speaker_cosine);
         let heard: Vec<_> = self.voices.into_iter().map(Heard::from).collect();
-        let mut assigned = assign(&windows, &heard, &centres);
-        let groups = [clustered.speakers, clustered.rare].concat();
-        let mut named = name(&groups, &known, options);
-        for speaker in assigned.iter_mut().flatten() {
-            *speaker = speaker.and_then(|index| named.place_of.get(index).copied());
-        }
-        let count = named.voices.len();
-        let mut found = stretches(&windows, &assigned, count, self.clip_samples, tuning);
-        if speakers.1 > 2
-            && let [a, b] = used(&assigned)[..]
-        {
-            let two = Two {
-                windows: &windows,
-                starts: &self.starts,
-                assigned: &assigned,
-                speakers: [a, b],
-            };
-            if let Some(third) = third_speaker(&two, tuning) {
-                give(&mut assigned, &third, [a, b, count]);
-                found = stretches(&windows, &assigned, count + 1, self.clip_samples, tuning);
-                found.retain(|stretch| stretch.speaker != count);
-                let frames = &third.frames;
-                found.extend(stretches_of(count, frames, self.clip_samples, tuning));
-                found.sort_by_key(|stretch| (stretch.start_samples, stretch.speaker));
-                named.voices.push(Vec::new());
-                named.names.push(None);
-            }
-        }
-        Ok(label(&found, &named))
+        let evidence = Evidence {
+            clip_samples: self.clip_samples,
+            starts: &self.starts,
+            windows: &windows,
+            heard: &heard,
+            passages: with_embeddings(&windows, self.clip_samples, &self.passages, &heard),
+            known: &known,
+            options,
+        };
+        evidence.with_enough_speakers(&clustered, speakers, cancel)
     }
 
     fn known(&self, known: &[KnownSpeaker]) -> Result<Vec<KnownSpeaker>, DiarizationError> {
@@ -286,6 +282,16 @@ impl Diarization {
     }
 }
 
+/// Inserts into a list in order; false when there is one with that key. Most answers come in
+/// order, so the place is near the end.
+fn insert<T, K: Ord>(list: &mut Vec<T>, value: T, key: impl Fn(&T) -> K) -> bool {
+    let place = list.binary_search_by_key(&key(&value), key);
+    if let Err(place) = place {
+        list.insert(place, value);
+    }
+    place.is_err()
+}
+
 impl From<Voice> for Heard {
     fn from(voice: Voice) -> Self {
         Self {
@@ -294,37 +300,6 @@ impl From<Voice> for Heard {
             voice: voice.embedding,
         }
     }
-}
-
-/// The speakers' voices. Rare known ones are there for those alone who sound like them.
-fn centres(clustered: &Clustered, known_cosine: f32) -> Vec<Centre> {
-    let centre = |least| {
-        move |group: &Group| Centre {
-            voice: group.centre(),
-            least,
-        }
-    };
-    let speakers = clustered.speakers.iter().map(centre(f32::MIN));
-    let rare = clustered.rare.iter().map(centre(known_cosine));
-    speakers.chain(rare).collect()
-}
-
-/// Gives the strangers of the windows that show a third speaker to all three.
-fn give(assigned: &mut [Assigned], third: &Third, speakers: [usize; LOCAL_SPEAKERS]) {
-    for sight in &third.sights {
-        for (&local, speaker) in sight.cast.iter().zip(speakers) {
-            let row = assigned.get_mut(sight.window);
-            if let Some(slot) = row.and_then(|row| row.get_mut(local)) {
-                *slot = Some(speaker);
-            }
-        }
-    }
-}
-
-/// The numbers of all speakers who are somebody in a window, in order.
-fn used(assigned: &[Assigned]) -> Vec<usize> {
-    let numbers = assigned.iter().flatten().flatten().copied();
-    numbers.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Voices that are long enough to cluster, each weighing its clean frames divided by how many

@@ -8,7 +8,7 @@
 //! if there is enough of them for the clip's length. They speak where those windows expect them,
 //! beside whoever else does. How far that can be relied on is in docs/benchmarks/diarization.md.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::assign::Assigned;
 use crate::frames::{LOCAL_SPEAKERS, WINDOW_FRAMES, Window, frames_of_secs, seen_by};
@@ -19,6 +19,13 @@ const MIN_STRANGER_SECS: f64 = 0.3;
 
 /// Mean probability from which the third speaks. Low: the segmentation is never sure of them.
 const MIN_PROBABILITY: f32 = 0.18;
+
+/// Share of the speech in which two speak at once, from which three strangers are no proof: where
+/// voices cover each other, the segmentation takes one speaker for two.
+const MAX_OVERLAP: f64 = 0.3;
+
+/// Windows to either side in which nobody but the two may be heard: 15 s.
+const AROUND: usize = 5;
 
 /// All casts.
 const CASTS: [[usize; LOCAL_SPEAKERS]; 6] = [
@@ -40,80 +47,143 @@ pub(crate) struct Sight {
 
 /// A third speaker.
 pub(crate) struct Third {
-    /// Frames in which they speak, in order.
+    /// The two speakers of the windows that tell the third apart.
+    pub beside: [usize; 2],
+    /// Frames in which the third speaks, in order.
     pub frames: Vec<u64>,
     /// The windows that tell them apart.
     pub sights: Vec<Sight>,
 }
 
-/// What is known of a clip of two speakers.
-pub(crate) struct Two<'a> {
+/// A clip whose strangers have speakers.
+pub(crate) struct View<'a> {
     pub windows: &'a [Window],
     /// The windows' first frames.
     pub starts: &'a [u64],
-    /// The windows' strangers, given to the two.
+    /// The windows' strangers, given to speakers.
     pub assigned: &'a [Assigned],
-    /// The numbers of the two.
-    pub speakers: [usize; 2],
+    /// The same for those alone who sound like their speaker.
+    pub sure: &'a [Assigned],
+    /// All speakers of the strangers.
+    pub speakers: &'a BTreeSet<usize>,
 }
 
-/// The third speaker, where there is one.
-pub(crate) fn third_speaker(two: &Two<'_>, tuning: &Tuning) -> Option<Third> {
-    let least = frames_of_secs(MIN_STRANGER_SECS) as f32;
-    let mut sights = Vec::new();
-    for (index, window) in two.windows.iter().enumerate() {
-        let frames = |local| window.expected(local).map(|(_, value)| value).sum::<f32>();
-        if (0..LOCAL_SPEAKERS).all(|local| frames(local) >= least) {
-            let cast = cast(two, window);
-            sights.push(Sight {
-                window: index,
-                cast,
-            });
+/// The third speakers: at most one beside each two.
+pub(crate) fn third_speakers(view: &View<'_>, tuning: &Tuning) -> Vec<Third> {
+    let mut windows_of: BTreeMap<[usize; 2], Vec<usize>> = BTreeMap::new();
+    for window in 0..view.windows.len() {
+        if let Some(two) = view.two_around(window) {
+            windows_of.entry(two).or_default().push(window);
         }
     }
-    let third: f64 = left_over(two, &sights)
-        .map(|(w, l)| frames(two, w, l))
-        .sum();
-    if third < frames_of_secs(tuning.min_speaker_secs) {
-        return None;
+    let third = |(two, windows): (&[usize; 2], &Vec<usize>)| view.third(*two, windows, tuning);
+    windows_of.iter().filter_map(third).collect()
+}
+
+impl View<'_> {
+    /// The two speakers who are heard around a window, when they are exactly two.
+    fn two_around(&self, window: usize) -> Option<[usize; 2]> {
+        let around: BTreeSet<usize> = if self.speakers.len() == 2 {
+            self.speakers.clone()
+        } else {
+            let first = window.saturating_sub(AROUND);
+            let rows = self
+                .sure
+                .iter()
+                .skip(first)
+                .take(window - first + AROUND + 1);
+            rows.flatten().flatten().copied().collect()
+        };
+        let mut speakers = around.into_iter();
+        match (speakers.next(), speakers.next(), speakers.next()) {
+            (Some(a), Some(b), None) => Some([a, b]),
+            _ => None,
+        }
     }
-    let of_window = |w| -> f64 { (0..LOCAL_SPEAKERS).map(|l| frames(two, w, l)).sum() };
-    let all: f64 = two.windows.iter().map(of_window).sum();
-    (third >= all * tuning.third_speaker_share).then(|| Third {
-        frames: spoken(left_over(two, &sights)),
-        sights,
-    })
+
+    /// The third speaker beside two, in the windows in which only these two are heard.
+    fn third(&self, beside: [usize; 2], windows: &[usize], tuning: &Tuning) -> Option<Third> {
+        let least = frames_of_secs(MIN_STRANGER_SECS) as f32;
+        let (mut sights, mut all) = (Vec::new(), 0.0);
+        for &index in windows {
+            let window = self.windows.get(index)?;
+            all += (0..LOCAL_SPEAKERS)
+                .map(|l| frames(self, window, l))
+                .sum::<f64>();
+            let frames = |local| window.expected(local).map(|(_, value)| value).sum::<f32>();
+            if (0..LOCAL_SPEAKERS).all(|local| frames(local) >= least) {
+                let cast = cast(self, beside, window);
+                sights.push(Sight {
+                    window: index,
+                    cast,
+                });
+            }
+        }
+        if sights.is_empty() || self.overlap(windows) > MAX_OVERLAP {
+            return None;
+        }
+        let third: f64 = left_over(self, &sights)
+            .map(|(w, l)| frames(self, w, l))
+            .sum();
+        let least = frames_of_secs(tuning.min_speaker_secs).max(all * tuning.third_speaker_share);
+        (third >= least).then(|| Third {
+            beside,
+            frames: spoken(left_over(self, &sights)),
+            sights,
+        })
+    }
+
+    /// The share of the speech of windows in which two speak at once.
+    fn overlap(&self, windows: &[usize]) -> f64 {
+        let (mut one, mut two) = (0.0, 0.0);
+        for window in windows.iter().filter_map(|&w| self.windows.get(w)) {
+            for (frame, speaking) in (window.start_frame..).zip(&window.speaking) {
+                let share = 1.0 / seen_by(self.starts, frame) as f64;
+                one += if speaking.count_ones() > 0 {
+                    share
+                } else {
+                    0.0
+                };
+                two += if speaking.count_ones() > 1 {
+                    share
+                } else {
+                    0.0
+                };
+            }
+        }
+        two / f64::max(one, 1.0)
+    }
 }
 
 /// The windows of the sights, and who of each is left over.
 fn left_over<'a>(
-    two: &'a Two<'_>,
+    view: &'a View<'_>,
     sights: &'a [Sight],
 ) -> impl Iterator<Item = (&'a Window, usize)> {
     sights
         .iter()
-        .filter_map(|sight| Some((two.windows.get(sight.window)?, sight.cast[2])))
+        .filter_map(|sight| Some((view.windows.get(sight.window)?, sight.cast[2])))
 }
 
 /// Expected frames of a stranger, each divided by how many windows see it.
-fn frames(two: &Two<'_>, window: &Window, local: usize) -> f64 {
-    let share = |(frame, value): (u64, f32)| f64::from(value) / seen_by(two.starts, frame) as f64;
+fn frames(view: &View<'_>, window: &Window, local: usize) -> f64 {
+    let share = |(frame, value): (u64, f32)| f64::from(value) / seen_by(view.starts, frame) as f64;
     window.expected(local).map(share).sum()
 }
 
 /// The cast of a window in which the two speakers agree best with what the windows around say of
 /// them.
-fn cast(two: &Two<'_>, window: &Window) -> [usize; LOCAL_SPEAKERS] {
+fn cast(view: &View<'_>, two: [usize; 2], window: &Window) -> [usize; LOCAL_SPEAKERS] {
     let mut agreement = [[0.0_f32; 2]; LOCAL_SPEAKERS];
     let ended = |start: &u64| start + WINDOW_FRAMES as u64 <= window.start_frame;
-    let first = two.starts.partition_point(ended);
-    let around = two.windows.iter().zip(two.assigned).skip(first);
+    let first = view.starts.partition_point(ended);
+    let around = view.windows.iter().zip(view.assigned).skip(first);
     for (other, row) in around.take_while(|(other, _)| other.start_frame < window.end_frame()) {
         for (local_there, speaker) in row.iter().enumerate() {
-            let of_two = two.speakers.iter().position(|one| Some(*one) == *speaker);
+            let of_two = two.iter().position(|one| Some(*one) == *speaker);
             for (local, sums) in agreement.iter_mut().enumerate() {
                 if let Some(sum) = of_two.and_then(|speaker| sums.get_mut(speaker)) {
-                    *sum += agree(window, local, other, local_there, two.starts);
+                    *sum += agree(window, local, other, local_there, view.starts);
                 }
             }
         }

@@ -10,6 +10,7 @@ use crate::frames::{
     FRAME_SPAN_SAMPLES, LOCAL_SPEAKERS, WINDOW_FRAMES, Window, frame_start_samples, frames_of_secs,
 };
 use crate::options::Tuning;
+use crate::passages::Move;
 
 /// Below this mean probability nobody is said to speak, however many are expected.
 const MIN_PROBABILITY: f32 = 0.02;
@@ -26,15 +27,16 @@ pub(crate) struct Stretch {
 pub(crate) fn stretches(
     windows: &[Window],
     assigned: &[Assigned],
+    moved: &[Vec<Move>],
     speakers: usize,
     clip_samples: u64,
     tuning: &Tuning,
 ) -> Vec<Stretch> {
     let mut sums = Sums::new(speakers);
     let mut frames = Runs::new(speakers, tuning);
-    for (window, row) in windows.iter().zip(assigned) {
+    for ((window, row), moved) in windows.iter().zip(assigned).zip(moved) {
         sums.emit_before(window.start_frame, &mut frames);
-        sums.add(window, row);
+        sums.add(window, row, moved);
     }
     sums.emit_before(u64::MAX, &mut frames);
     frames.finish(clip_samples)
@@ -75,7 +77,7 @@ impl Sums {
         }
     }
 
-    fn add(&mut self, window: &Window, row: &Assigned) {
+    fn add(&mut self, window: &Window, row: &Assigned, moved: &[Move]) {
         for index in 0..WINDOW_FRAMES {
             // A window of silence is seen like any other, and says that nobody speaks.
             let activity = window.activity.get(index).copied().unwrap_or_default();
@@ -84,9 +86,17 @@ impl Sums {
                 self.expected.push_back(0.0);
                 self.activity.resize((index + 1) * self.speakers, 0.0);
             }
+            let mut row = *row;
+            for Move { run, speaker } in moved {
+                if (run.start..run.end).contains(&index)
+                    && let Some(slot) = row.get_mut(run.local)
+                {
+                    *slot = Some(*speaker);
+                }
+            }
             let mut of_speaker = [(usize::MAX, 0_u8); LOCAL_SPEAKERS];
             let mut expected = 0.0;
-            for ((slot, speaker), value) in of_speaker.iter_mut().zip(row).zip(activity) {
+            for ((slot, speaker), value) in of_speaker.iter_mut().zip(&row).zip(activity) {
                 expected += f32::from(value) / 255.0;
                 *slot = (speaker.unwrap_or(usize::MAX), value);
             }
@@ -131,6 +141,13 @@ impl Sums {
     }
 }
 
+/// How many speak in a frame in which so many are expected.
+fn speakers_of(expected: f32, tuning: &Tuning) -> usize {
+    let further = (expected - tuning.overlap_threshold).floor().max(0.0) as usize;
+    let first = usize::from(expected >= tuning.speech_threshold);
+    first + if tuning.overlap { first * further } else { 0 }
+}
+
 /// Frames of each speaker joined to runs.
 struct Runs<'a> {
     tuning: &'a Tuning,
@@ -150,10 +167,7 @@ impl<'a> Runs<'a> {
     }
 
     fn frame(&mut self, frame: u64, expected: f32, windows: f32, activity: &[f32]) {
-        let mut count = (expected + 1.0 - self.tuning.speech_threshold).floor() as usize;
-        if !self.tuning.overlap {
-            count = count.min(1);
-        }
+        let count = speakers_of(expected, self.tuning);
         let mut order: Vec<_> = activity.iter().enumerate().collect();
         order.sort_by(|a, b| b.1.total_cmp(a.1));
         for (speaker, &sum) in order.into_iter().take(count) {
@@ -210,5 +224,35 @@ impl<'a> Runs<'a> {
             .collect();
         out.sort_by_key(|s| (s.start_samples, s.speaker));
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_speaker_needs_more_than_further_ones() {
+        let tuning = Tuning {
+            speech_threshold: 0.5,
+            overlap_threshold: 0.25,
+            ..Tuning::default()
+        };
+        for (expected, count) in [
+            (0.0, 0),
+            (0.49, 0),
+            (0.5, 1),
+            (1.24, 1),
+            (1.25, 2),
+            (2.24, 2),
+            (2.25, 3),
+        ] {
+            assert_eq!(speakers_of(expected, &tuning), count, "{expected}");
+        }
+        let alone = Tuning {
+            overlap: false,
+            ..tuning
+        };
+        assert_eq!(speakers_of(2.9, &alone), 1);
     }
 }

@@ -246,7 +246,8 @@ impl<'a> Line<'a> {
         share: &watch::Sender<f32>,
     ) -> Result<(), SpeechError> {
         let windows = 0..diarization.windows().len();
-        let jobs: Vec<VoiceJob> = windows.flat_map(|w| diarization.voices(w)).collect();
+        let voices = windows.flat_map(|w| diarization.voices(w));
+        let jobs: Vec<VoiceJob> = voices.chain(diarization.passages()).collect();
         let (mut done, total) = (0, jobs.len());
         let answers = stream::iter(of_one_length(jobs))
             .map(|batch| async move {
