@@ -26,9 +26,10 @@ test: setup ## run the whole test suite (AURICLE_EVAL_DATA names other evaluatio
 	@# The hostile guests only link for WebAssembly; the end-to-end tests run them.
 	@cargo test --locked --manifest-path guest/Cargo.toml --workspace --exclude auricle-hostile
 
-lint: setup ## check formatting, lints and file lengths
+lint: setup ## check formatting, lints, file lengths and dependencies
 	@cargo fmt --all --check
 	@scripts/check-lengths.sh
+	@scripts/deny.sh
 	@$(WITH) cargo clippy --release --locked --workspace --all-targets -- -D warnings
 	@if [ -f guest/Cargo.toml ]; then scripts/lint-guests.sh; fi
 
