@@ -5,6 +5,7 @@
 //! deadline, or when its future is dropped, which also ends everything that its handles held.
 
 mod assigner;
+mod frames;
 mod http;
 
 use std::sync::Arc;

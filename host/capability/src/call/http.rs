@@ -26,7 +26,8 @@ use wasmtime::Store;
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 
-use super::{Guests, run};
+use super::frames::NonEmptyFrames;
+use super::{Guests, refused, run};
 use crate::roles::HandlerComponent;
 use crate::services::{RequestScope, Services};
 use crate::source::SourceFailure;
@@ -82,9 +83,11 @@ impl Guests {
                     _ => attempt.succeeded(),
                 }
                 let guarded = |body| GuardedBody { body, tally, guest };
-                return Ok(response.map(|body| UnsyncBoxBody::new(guarded(body))));
+                let sent = |body| UnsyncBoxBody::new(NonEmptyFrames(guarded(body)));
+                return Ok(response.map(sent));
             }
-            Ok(Err(code)) => GuestFailure::ContractBroken(format!("answered with {code:?}")),
+            // With a text of the guest's, of any length.
+            Ok(Err(code)) => refused("the request", &code),
             Err(_) => guest
                 .failure()
                 .unwrap_or_else(|| GuestFailure::ContractBroken("ended without a response".into())),
