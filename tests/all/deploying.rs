@@ -12,6 +12,8 @@ mod live;
 mod registry;
 /// Deployed, rolled back, kept over a kill.
 mod revisions;
+/// What handlers see of a request's credentials, and what is logged of them.
+mod secrets;
 /// Who answers for a component.
 mod signatures;
 /// Swaps without end under load.

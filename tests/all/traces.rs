@@ -64,7 +64,8 @@ fn delivery(bytes: &[u8]) -> Option<(usize, usize)> {
 }
 
 async fn transcribed(server: &Server, flags: &str) -> Answer {
-    let request = Upload::wav(&speech().wav()).request(server, "/transcribe");
+    let upload = Upload::wav(&speech().wav()).query("api_key=secret-in-a-query");
+    let request = upload.request(server, "/transcribe");
     let traceparent = format!("00-{TRACE}-{PARENT}-{flags}");
     let answer = request.header("traceparent", traceparent).send().await;
     let answer = Answer::of(answer.unwrap()).await;
@@ -98,6 +99,7 @@ async fn a_request_continues_its_callers_trace_with_a_span_for_every_step() {
     let answer = transcribed(&server, "01").await;
     end(&server);
     let spans = spans.lock().unwrap().clone();
+    assert!(!format!("{spans:?}").contains("secret-in"), "{spans:?}");
     let root = spans.iter().find(|span| span.name == "POST /transcribe");
     let root = root.unwrap_or_else(|| panic!("{spans:?}"));
     assert_eq!(hex::encode(&root.parent_span_id), PARENT);

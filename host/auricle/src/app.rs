@@ -206,7 +206,6 @@ fn upgrade_request(head: &http::request::Parts) -> UpgradeRequest {
     let headers = head
         .headers
         .iter()
-        .filter(|(name, _)| *name != http::header::AUTHORIZATION)
         .filter_map(|(name, value)| {
             Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
         })

@@ -32,6 +32,7 @@ mod rate;
 mod request_id;
 mod rescue;
 mod route;
+mod secrets;
 mod service;
 pub mod socket;
 mod timed_io;

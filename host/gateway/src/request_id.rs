@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::secrets::Secrets;
+
 /// Header that carries a request's name both ways.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -18,11 +20,12 @@ impl RequestId {
     /// Longest name, in bytes.
     pub const MAX_LEN: usize = 128;
 
-    /// Takes the client's name if it is usable, or else makes one.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    /// Takes the client's name if it is usable and no credential, or else makes one.
+    pub(crate) fn of(headers: &HeaderMap, secrets: &Secrets) -> Self {
         headers
             .get(X_REQUEST_ID)
             .and_then(|value| value.to_str().ok())
+            .filter(|text| !secrets.occur_in(text))
             .and_then(Self::checked)
             .unwrap_or_else(Self::generate)
     }

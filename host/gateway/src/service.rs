@@ -1,7 +1,7 @@
 //! One request, in the order in which things happen to it.
 //!
-//! name and span → preflight → the gateway's own routes, and deploying → credential → WebSocket, or size →
-//! admission → app. Every refusal is a [`Refusal`] and becomes an answer in `rescue`.
+//! name and span → preflight → the gateway's own routes, and deploying → credential, removed from the
+//! head ([`Secrets`]) → WebSocket, or size → admission → app. Every refusal is a [`Refusal`] and becomes an answer in `rescue`.
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -34,6 +34,7 @@ use crate::rate;
 use crate::request_id::{RequestId, X_REQUEST_ID};
 use crate::rescue::{self, Dialect, Refusal};
 use crate::route;
+use crate::secrets::Secrets;
 use crate::socket;
 
 /// Milliseconds until the head of the answer, as OpenAI's API tells them.
@@ -76,12 +77,14 @@ pub(crate) async fn handle<A: App>(
 ) -> Response<ResponseBody> {
     let received = Instant::now();
     let busy = scope.activity.request(request.version() == Version::HTTP_2);
-    let id = RequestId::of(request.headers());
+    let secrets = Secrets::of(request.headers());
+    let id = RequestId::of(request.headers(), &secrets);
     let path = request.uri().path();
     let dialect = Dialect::of(path);
     let path_is_openai = path.starts_with("/v1/");
     let quiet = route::is_own(path);
-    let log = AccessLog::new(&id, request.method(), path, request.headers(), quiet);
+    let logged = secrets.redact_path(path);
+    let log = AccessLog::new(&id, request.method(), &logged, request.headers(), quiet);
     let spans = log.spans().clone();
     let span = spans.log.clone();
     let method = request.method().clone();
@@ -91,6 +94,7 @@ pub(crate) async fn handle<A: App>(
         scope,
         received,
         id: id.clone(),
+        secrets,
         held: Some(Held {
             log,
             _busy: busy,
@@ -127,6 +131,8 @@ struct Visit<'a, A> {
     scope: ConnectionScope,
     received: Instant,
     id: RequestId,
+    /// The credentials it was sent with.
+    secrets: Secrets,
     /// Moves on to whoever ends the request: the answer's body, or the WebSocket.
     held: Option<Held>,
     /// Of the tenant, once it is known.
@@ -143,7 +149,7 @@ impl<A: App> Visit<'_, A> {
             return Ok(empty(StatusCode::NO_CONTENT, headers));
         }
         let draining = shared.draining.is_cancelled();
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         // From here on the body is drained when nobody wants it.
         let body = LimitedBody::new(body, &head, &shared.config.limits);
         if let Some(own) = route::own(&head, || shared.app.health(), draining) {
@@ -159,6 +165,7 @@ impl<A: App> Visit<'_, A> {
             return deploy::answer(shared, source, head, body.boxed_unsync()).await;
         }
         let access = self.access(&head.headers)?;
+        self.secrets.remove_from(&mut head);
         let request = Request::from_parts(head, body);
         if hyper_tungstenite::is_upgrade_request(&request) {
             return self.upgrade(access, request.map(drop)).await;
