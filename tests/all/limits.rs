@@ -52,7 +52,8 @@ fn arena() -> &'static Server {
 }
 
 fn arena_tenants() -> Tenants {
-    let settings = "[models]\nidle_state_secs = 600";
+    // Room for all lines that one instance may write.
+    let settings = "[models]\nidle_state_secs = 600\n[log]\nguest_bytes_per_minute = 16777216";
     let tenants = Tenants::new(settings)
         .with(
             "chunker-chatters",

@@ -45,6 +45,8 @@ mod formats;
 mod languages;
 /// Starting and stopping: readiness, configuration, CORS, HTTP versions, drain.
 mod lifecycle;
+/// What components write to the operator's log.
+mod guest_log;
 /// What a component may use, and that going over it costs nobody else.
 mod limits;
 /// Many requests at once and large ones: memory, queues, honest refusals.

@@ -86,7 +86,8 @@ impl Node {
         let granted = nn::graphs(graphs.as_ref(), &registry, &scheduler, batch_over);
         let guests = Guests::new(preparer.runtime())
             .with_graphs(granted)
-            .with_converter(config.file.audio.ffmpeg.converter()?);
+            .with_converter(config.file.audio.ffmpeg.converter()?)
+            .with_log_budget(config.file.log.guest_bytes_per_minute);
         let pipeline = Pipeline::new(PipelineParts {
             guests: guests.clone(),
             deployments,

@@ -54,8 +54,27 @@ pub struct FileConfig {
     pub deployments: DeploymentConfig,
     /// Traces of requests.
     pub telemetry: TelemetryConfig,
+    /// The operator's log.
+    pub log: LogConfig,
     /// Components of tenants, by the tenant's name.
     pub tenants: BTreeMap<String, TenantConfig>,
+}
+
+/// The operator's log.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// Bytes of log lines that the components of one tenant may write in a minute, labels included.
+    /// Default 1,048,576.
+    pub guest_bytes_per_minute: u64,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            guest_bytes_per_minute: 1 << 20,
+        }
+    }
 }
 
 /// Traces of requests.

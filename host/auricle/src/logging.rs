@@ -1,5 +1,7 @@
 //! Where log lines go (standard error, as text or JSON), and traces, where a collector is configured.
 
+mod text;
+
 use std::io::IsTerminal;
 
 use anyhow::{Context, Result};
@@ -35,7 +37,10 @@ pub fn start(common: &Common, default: &str, traces: Option<&TraceConfig>) -> Re
         .with_ansi(std::io::stderr().is_terminal());
     let lines = match common.log_json || common.log_format == LogFormat::Json {
         true => lines.json().with_filter(filter).boxed(),
-        false => lines.with_filter(filter).boxed(),
+        false => lines
+            .fmt_fields(text::EscapedFields)
+            .with_filter(filter)
+            .boxed(),
     };
     let traces = traces.map(Traces::start).transpose()?;
     tracing_subscriber::registry()

@@ -21,6 +21,7 @@ use wasmtime::{Engine, Store};
 use crate::bindings::live::exports::auricle::http::websocket_handler::Upgrade;
 use crate::convert::span_from_wit;
 use crate::decoding::converter::Converter;
+use crate::log::{LogBudget, LogLines};
 use crate::nn::NnGrant;
 use crate::nn::services::Graphs;
 use crate::places::Places;
@@ -54,6 +55,7 @@ pub struct Guests {
     places: Arc<Places>,
     graphs: Option<Arc<dyn Graphs>>,
     converter: Option<Arc<Converter>>,
+    log_budget: Arc<LogBudget>,
 }
 
 impl Guests {
@@ -65,6 +67,7 @@ impl Guests {
             places: Places::new(runtime.max_instances()),
             graphs: None,
             converter: None,
+            log_budget: LogBudget::new(u64::MAX),
         }
     }
 
@@ -72,6 +75,14 @@ impl Guests {
     #[must_use]
     pub fn with_converter(mut self, converter: Option<Converter>) -> Self {
         self.converter = converter.map(Arc::new);
+        self
+    }
+
+    /// Bounds what the components of one tenant may write to the log in a minute. Without it they are
+    /// bounded by instance only.
+    #[must_use]
+    pub fn with_log_budget(mut self, bytes_per_minute: u64) -> Self {
+        self.log_budget = LogBudget::new(bytes_per_minute);
         self
     }
 
@@ -185,7 +196,8 @@ impl Guests {
         let configuration = Arc::clone(&revision.configuration);
         let nn = NnGrant::new(self.graphs.clone(), Arc::clone(&revision.graphs));
         let (grants, limits) = (grants.with_nn(nn), &revision.limits);
-        let state = GuestState::new(role, scope.clone(), configuration, limits, grants, place);
+        let log = LogLines::new(role, scope, Arc::clone(&self.log_budget));
+        let state = GuestState::new(log, scope.clone(), configuration, limits, grants, place);
         Ok(new_store(&self.engine, state, limits))
     }
 }

@@ -1,10 +1,20 @@
 //! `auricle:runtime/log`: a guest's lines in the operator's log.
+//!
+//! Bounded by the lines of one instance ([`MAX_LINES`]) and by the bytes of a tenant in a minute
+//! ([`LogBudget`]). Lines that are suppressed are counted and reported. Control characters are escaped
+//! where lines are formatted.
+
+mod budget;
+
+use std::sync::Arc;
 
 use auricle_runtime::GuestData;
 
 use crate::bindings::imports::auricle::runtime::log::{Host, Level};
 use crate::services::RequestScope;
 use crate::state::GuestState;
+
+pub(crate) use budget::LogBudget;
 
 /// Bytes of one line; the rest is cut.
 const MAX_LINE_BYTES: usize = 4_096;
@@ -16,7 +26,8 @@ const MAX_LINES: u64 = 1_000;
 pub(crate) struct LogLines {
     role: &'static str,
     tenant: auricle_speech::TenantId,
-    request_id: std::sync::Arc<str>,
+    request_id: Arc<str>,
+    budget: Arc<LogBudget>,
     written: u64,
 }
 
@@ -26,11 +37,12 @@ impl LogLines {
         self.role
     }
 
-    pub(crate) fn new(role: &'static str, scope: &RequestScope) -> Self {
+    pub(crate) fn new(role: &'static str, scope: &RequestScope, budget: Arc<LogBudget>) -> Self {
         Self {
             role,
             tenant: scope.tenant.clone(),
             request_id: scope.request_id.clone(),
+            budget,
             written: 0,
         }
     }
@@ -48,6 +60,9 @@ impl LogLines {
         let message = message
             .get(..message.floor_char_boundary(MAX_LINE_BYTES))
             .unwrap_or(message);
+        if !is_logged(level) || !self.budget.admit(&self.tenant, message.len()) {
+            return;
+        }
         let (tenant, component, request_id) = (&self.tenant, self.role, &self.request_id);
         match level {
             Level::Error => {
@@ -66,6 +81,16 @@ impl LogLines {
     }
 }
 
+/// Whether the operator's filter lets lines of this level through: others use no budget.
+fn is_logged(level: Level) -> bool {
+    match level {
+        Level::Error => tracing::enabled!(target: "auricle::guest", tracing::Level::ERROR),
+        Level::Warn => tracing::enabled!(target: "auricle::guest", tracing::Level::WARN),
+        Level::Info => tracing::enabled!(target: "auricle::guest", tracing::Level::INFO),
+        Level::Debug => tracing::enabled!(target: "auricle::guest", tracing::Level::DEBUG),
+    }
+}
+
 impl Host for GuestState {
     fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         self.log.write(level, &message);
@@ -77,6 +102,7 @@ impl Drop for GuestState {
     fn drop(&mut self) {
         let left_out = self.log.left_out();
         if left_out > 0 {
+            auricle_telemetry::metrics().suppressed_log_lines("instance_lines", left_out);
             tracing::warn!(
                 target: "auricle::guest",
                 tenant = %self.log.tenant,

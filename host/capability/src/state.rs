@@ -94,9 +94,9 @@ impl Grants {
 }
 
 impl GuestState {
-    /// The state of a fresh instance in `role`.
+    /// The state of a fresh instance, whose role `log` names.
     pub(crate) fn new(
-        role: &'static str,
+        log: LogLines,
         scope: RequestScope,
         configuration: Configuration,
         limits: &InstanceLimits,
@@ -109,7 +109,7 @@ impl GuestState {
         http.set_field_size_limit(MAX_FIELD_BYTES);
         Self {
             table,
-            log: LogLines::new(role, &scope),
+            log,
             held: HeldAudio::new(limits.host_bytes, Arc::clone(&scope.account)),
             cpu: Arc::new(CpuMeter::new(
                 Arc::clone(&scope.account),

@@ -117,6 +117,7 @@ pub struct Metrics {
     guest_cpu: Sum,
     guest_memory: Spread,
     guest_failures: Count,
+    suppressed_log_lines: Count,
     revision_calls: Count,
     revision_running: Value,
     revision_share: Value,
@@ -154,6 +155,7 @@ impl Metrics {
             guest_cpu: Sum::default(),
             guest_memory: Spread::new_with_constructor(bytes),
             guest_failures: Count::default(),
+            suppressed_log_lines: Count::default(),
             revision_calls: Count::default(),
             revision_running: Value::default(),
             revision_share: Value::default(),
@@ -175,6 +177,10 @@ impl Metrics {
     fn begin(&self) {
         for reason in names::DROP_REASONS {
             drop(self.dropped.get_or_create(&owned([("reason", reason)])));
+        }
+        for reason in names::LOG_SUPPRESSION_REASONS {
+            let labels = owned([("reason", reason)]);
+            drop(self.suppressed_log_lines.get_or_create(&labels));
         }
         for role in names::ROLES {
             for action in names::DEPLOYMENT_ACTIONS {
@@ -212,6 +218,9 @@ impl Metrics {
                 names::GUEST_CPU => registry.register(key, help, self.guest_cpu.clone()),
                 names::GUEST_MEMORY => registry.register(key, help, self.guest_memory.clone()),
                 names::GUEST_FAILURES => registry.register(key, help, self.guest_failures.clone()),
+                names::SUPPRESSED_LOG_LINES => {
+                    registry.register(key, help, self.suppressed_log_lines.clone());
+                }
                 names::REVISION_CALLS => registry.register(key, help, self.revision_calls.clone()),
                 names::REVISION_RUNNING => {
                     registry.register(key, help, self.revision_running.clone());
@@ -291,6 +300,14 @@ impl Metrics {
     pub fn guest_failure(&self, role: &'static str, kind: &'static str) {
         let labels = owned([("role", role), ("kind", kind)]);
         self.guest_failures.get_or_create(&labels).inc();
+    }
+
+    /// Log lines of components were suppressed: `instance_lines` or `tenant_bytes` was exceeded.
+    pub fn suppressed_log_lines(&self, reason: &'static str, lines: u64) {
+        let labels = owned([("reason", reason)]);
+        self.suppressed_log_lines
+            .get_or_create(&labels)
+            .inc_by(lines);
     }
 
     /// What serves a role was changed: `set`, `promote`, `abandon` or `rollback`, by the server itself

@@ -26,6 +26,7 @@ pub(crate) const DROPPED: &str = "auricle_dropped_segments_total";
 pub(crate) const GUEST_CPU: &str = "auricle_guest_cpu_seconds_total";
 pub(crate) const GUEST_MEMORY: &str = "auricle_guest_peak_memory_bytes";
 pub(crate) const GUEST_FAILURES: &str = "auricle_guest_failures_total";
+pub(crate) const SUPPRESSED_LOG_LINES: &str = "auricle_suppressed_log_lines_total";
 pub(crate) const REVISION_CALLS: &str = "auricle_revision_calls_total";
 pub(crate) const REVISION_RUNNING: &str = "auricle_revision_running_calls";
 pub(crate) const REVISION_SHARE: &str = "auricle_revision_request_share";
@@ -39,7 +40,7 @@ pub(crate) const BUSY_WORKERS: &str = "auricle_busy_workers";
 pub(crate) const RESIDENT: &str = "auricle_process_resident_memory_bytes";
 
 /// All of them.
-pub const ALL: [Name; 21] = [
+pub const ALL: [Name; 22] = [
     name(REQUESTS, "Requests that have ended, WebSockets included"),
     name(
         REQUEST_DURATION,
@@ -70,6 +71,10 @@ pub const ALL: [Name; 21] = [
     name(
         GUEST_FAILURES,
         "Components' instances that ended by a failure",
+    ),
+    name(
+        SUPPRESSED_LOG_LINES,
+        "Log lines of components that exceeded a limit and were suppressed",
     ),
     name(
         REVISION_CALLS,
@@ -106,6 +111,9 @@ pub(crate) const ROLES: [&str; 4] = ["handler", "decoder", "chunker", "speaker-a
 pub(crate) const DEPLOYMENT_ACTIONS: [&str; 4] = ["set", "promote", "abandon", "rollback"];
 
 pub(crate) const DROP_REASONS: [&str; 3] = ["repetition", "no_speech", "no_voice"];
+
+/// Limits that log lines of components may exceed.
+pub(crate) const LOG_SUPPRESSION_REASONS: [&str; 2] = ["instance_lines", "tenant_bytes"];
 
 pub(crate) const GUEST_FAILURE_KINDS: [&str; 8] = [
     "cpu_exhausted",

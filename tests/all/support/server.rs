@@ -23,6 +23,7 @@ pub struct Builder {
     model: Option<String>,
     listen: Option<String>,
     data_dir: PathBuf,
+    text_log: bool,
 }
 
 impl Builder {
@@ -53,6 +54,12 @@ impl Builder {
     /// Another directory for its state than the one that is kept between runs.
     pub fn data_dir(mut self, dir: &Path) -> Self {
         self.data_dir = dir.to_owned();
+        self
+    }
+
+    /// The log as text instead of JSON.
+    pub fn text_log(mut self) -> Self {
+        self.text_log = true;
         self
     }
 
@@ -91,8 +98,10 @@ impl Builder {
         command.args([
             "--log",
             "info,auricle::usage=debug,auricle::guest=debug,auricle::queue=debug",
-            "--log-json",
         ]);
+        if !self.text_log {
+            command.arg("--log-json");
+        }
         if let Some(address) = &self.listen {
             command.args(["--listen", address]);
         }
@@ -160,6 +169,7 @@ impl Server {
             model: Some("tiny.en".to_owned()),
             listen: Some("127.0.0.1:0".to_owned()),
             data_dir: scratch().join("data"),
+            text_log: false,
         }
     }
 
