@@ -124,7 +124,8 @@ impl Node {
             knows_graph: Box::new(move |name| own.contains(name) || nn::is_known(&models, name)),
             config: config.file.deployments.clone(),
         };
-        let control_plane = ControlPlane::open(parts, &config.data_dir.join("wasm"))?;
+        let components = config.data_dir.join(SqliteStore::COMPONENTS_DIR);
+        let control_plane = ControlPlane::open(parts, &components)?;
         let rollouts = RolloutMonitor::start(Arc::clone(&control_plane))?;
         Ok((control_plane, rollouts))
     }

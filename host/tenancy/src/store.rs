@@ -333,6 +333,16 @@ pub enum StoreError {
     /// The file is something else.
     #[error("{} is not a store of Auricle's: move it away, or use another --data-dir", .0.display())]
     Foreign(PathBuf),
+    /// The file is missing or empty, and components that it listed are there.
+    #[error(
+        "{} is missing or empty, but {} has components: tenants, keys and deployments are lost. Restore the file from a backup, or use an empty --data-dir; to go on without them, remove the components", .path.display(), .components.display()
+    )]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// The directory of components.
+        components: PathBuf,
+    },
     /// The file cannot be made or opened.
     #[error("the store {} cannot be opened: give a --data-dir that can be written", .path.display())]
     Open {

@@ -20,11 +20,15 @@ const BUSY: Duration = Duration::from_secs(5);
 const FILE: &str = "auricle.db";
 
 impl SqliteStore {
+    /// Name of the directory in the data directory that keeps the bytes of components, as
+    /// `DIGEST.wasm`.
+    pub const COMPONENTS_DIR: &str = "wasm";
+
     /// Opens the store of `data_dir`, and makes both where they are not there. Only their owner may
     /// read what is made.
     ///
     /// # Errors
-    /// [`StoreError::Open`], [`StoreError::Foreign`], [`StoreError::Newer`], and
+    /// [`StoreError::Open`], [`StoreError::Foreign`], [`StoreError::Newer`], [`StoreError::Lost`], and
     /// [`StoreError::Busy`] when another process does not stop writing.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let path = data_dir.join(FILE);
@@ -32,6 +36,7 @@ impl SqliteStore {
             path: path.clone(),
             source,
         };
+        refuse_lost(data_dir, &path)?;
         make_files(data_dir, &path).map_err(|error| cannot(error.into()))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
@@ -66,6 +71,26 @@ impl SqliteStore {
             connection: Mutex::new(connection),
         })
     }
+}
+
+/// Refuses a data directory whose components have outlived their database: a new one would have no
+/// keys, and on loopback everybody would be let in.
+fn refuse_lost(data_dir: &Path, path: &Path) -> Result<(), StoreError> {
+    let has_database = path.metadata().is_ok_and(|file| file.len() > 0);
+    let components = data_dir.join(SqliteStore::COMPONENTS_DIR);
+    if has_database || !has_components(&components) {
+        return Ok(());
+    }
+    Err(StoreError::Lost {
+        path: path.to_owned(),
+        components,
+    })
+}
+
+fn has_components(dir: &Path) -> bool {
+    let is_component = |file: &Path| file.extension().is_some_and(|it| it == "wasm");
+    let mut files = dir.read_dir().into_iter().flatten().flatten();
+    files.any(|file| is_component(&file.path()))
 }
 
 /// Makes the directory and an empty file, where they are not there. SQLite gives its other files
@@ -175,6 +200,31 @@ mod tests {
             .unwrap();
         let refused = SqliteStore::open(dir.path()).unwrap_err();
         assert!(refused.to_string().contains("newer Auricle"), "{refused}");
+    }
+
+    #[test]
+    fn components_without_their_database_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(SqliteStore::open(dir.path()).unwrap());
+        let components = dir.path().join(SqliteStore::COMPONENTS_DIR);
+        std::fs::create_dir(&components).unwrap();
+        // A directory without components is what a server without tenants' components leaves.
+        for name in [FILE, "auricle.db-wal", "auricle.db-shm"] {
+            let _ = std::fs::remove_file(dir.path().join(name));
+        }
+        drop(SqliteStore::open(dir.path()).unwrap());
+        std::fs::write(components.join("0a.wasm"), "component").unwrap();
+        drop(SqliteStore::open(dir.path()).unwrap());
+
+        let database = dir.path().join(FILE);
+        std::fs::remove_file(&database).unwrap();
+        let refused = SqliteStore::open(dir.path()).unwrap_err();
+        assert!(matches!(refused, StoreError::Lost { .. }), "{refused:?}");
+        assert!(refused.to_string().contains("backup"), "{refused}");
+        assert!(!database.exists(), "a second start must be refused too");
+        std::fs::write(&database, "").unwrap();
+        let refused = SqliteStore::open(dir.path()).unwrap_err();
+        assert!(matches!(refused, StoreError::Lost { .. }), "{refused:?}");
     }
 
     #[test]
