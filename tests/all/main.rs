@@ -43,12 +43,12 @@ mod edge;
 mod faults;
 /// Every container and codec that the README names.
 mod formats;
+/// What components write to the operator's log.
+mod guest_log;
 /// Components in Rust, JavaScript and Python: new projects, examples, the guide.
 mod languages;
 /// Starting and stopping: readiness, configuration, CORS, HTTP versions, drain.
 mod lifecycle;
-/// What components write to the operator's log.
-mod guest_log;
 /// What a component may use, and that going over it costs nobody else.
 mod limits;
 /// Many requests at once and large ones: memory, queues, honest refusals.
@@ -59,6 +59,8 @@ mod metrics;
 mod nn;
 /// OpenAI's transcription API, field by field.
 mod openai;
+/// Files that `auricle transcribe` writes.
+mod outputs;
 /// The right words: known texts, languages, long files, and nothing where nothing is said.
 mod quality;
 /// The live WebSocket.

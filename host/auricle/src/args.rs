@@ -140,7 +140,7 @@ pub struct TranscribeArgs {
     /// Model (WHISPER_MODEL is accepted too). Default: base.
     #[arg(long, env = "AURICLE_MODEL", value_name = "NAME")]
     pub model: Option<String>,
-    /// Spoken language, as `en` or `english`. Default: detected.
+    /// Spoken language, as `en` or `english`; `auto` detects it. Default: auto.
     #[arg(long, env = "AURICLE_LANGUAGE", value_name = "LANGUAGE")]
     pub language: Option<String>,
     /// What to make of the speech: `transcribe`, or `translate` to English.
@@ -177,7 +177,8 @@ pub struct TranscribeArgs {
     /// First sampling temperature, 0 to 1.
     #[arg(long, default_value_t = 0.0, value_parser = temperature)]
     pub temperature: f32,
-    /// Write one file per input here instead of printing.
+    /// Write one file per input here, named after it, instead of printing. Inputs whose names differ only
+    /// in directory or extension are refused.
     #[arg(long, short, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
     /// Threads that compute. Default: one per core.

@@ -1,6 +1,7 @@
 //! `auricle transcribe`: the server's pipeline on files.
 
-use std::ffi::OsStr;
+mod outputs;
+
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,8 +15,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{Format, TranscribeArgs};
 use crate::assemble::Node;
-use crate::commands::audio::{clips, exit_code, is_stdin, name, scope, speaker_options};
+use crate::commands::audio::{clips, exit_code, name, scope, speaker_options};
 use crate::config::Config;
+
+/// Value of `--language` that has the language detected, as without the option.
+const DETECT: &str = "auto";
 
 /// Steps of the progress of one clip.
 const STEPS: f64 = 1000.0;
@@ -31,7 +35,9 @@ pub(super) async fn run(mut config: Config, args: TranscribeArgs) -> Result<Exit
     config.file.audio.ffmpeg.enabled |= args.ffmpeg;
     let mut options = options(&args)?;
     let subtitles = args.subtitles.options()?;
+    let mut outputs = Vec::new();
     if let Some(dir) = &args.output_dir {
+        outputs = outputs::plan(&args.files, dir, args.format.extension())?;
         std::fs::create_dir_all(dir)
             .with_context(|| format!("the directory {} cannot be made", dir.display()))?;
     }
@@ -48,12 +54,12 @@ pub(super) async fn run(mut config: Config, args: TranscribeArgs) -> Result<Exit
         options.diarize = Some(speaker_options(&node, &args.speakers).await?);
     }
     let mut failed = 0;
-    for file in &args.files {
+    for (number, file) in args.files.iter().enumerate() {
         let outcome = transcribe(&node, file, &options, &args)
             .await
             .and_then(|transcript| {
                 let text = render(&transcript, &args, options.decode.task, &subtitles);
-                write(&text, file, &args)
+                write(&text, outputs.get(number).map(PathBuf::as_path))
             });
         if let Err(error) = outcome {
             eprintln!("{}: {error:#}", name(file));
@@ -67,6 +73,7 @@ fn options(args: &TranscribeArgs) -> Result<TranscribeOptions> {
     let language = args
         .language
         .as_deref()
+        .filter(|language| !language.eq_ignore_ascii_case(DETECT))
         .map(str::parse::<Language>)
         .transpose()?;
     Ok(TranscribeOptions {
@@ -178,8 +185,9 @@ fn render(
     }
 }
 
-fn write(text: &str, file: &Path, args: &TranscribeArgs) -> Result<()> {
-    let Some(dir) = &args.output_dir else {
+/// Writes a transcript to `output`, or prints it.
+fn write(text: &str, output: Option<&Path>) -> Result<()> {
+    let Some(path) = output else {
         let mut out = std::io::stdout().lock();
         out.write_all(text.as_bytes())?;
         if !text.ends_with('\n') {
@@ -187,12 +195,5 @@ fn write(text: &str, file: &Path, args: &TranscribeArgs) -> Result<()> {
         }
         return Ok(());
     };
-    let stem = if is_stdin(file) {
-        OsStr::new("stdin")
-    } else {
-        file.file_stem().unwrap_or_default()
-    };
-    let mut path: PathBuf = dir.join(stem);
-    path.add_extension(args.format.extension());
-    std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))
+    std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
 }
