@@ -29,6 +29,8 @@ mod channels;
 mod cli;
 /// Other people's programs as clients: OpenAI's libraries, parsers of subtitles, generated requests.
 mod clients;
+/// Files that wait for ffmpeg.
+mod converting;
 /// A data directory whose database is lost.
 mod data_dir;
 /// Files that are meant to harm: the decoder in its sandbox.

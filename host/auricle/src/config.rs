@@ -117,6 +117,8 @@ pub struct FfmpegConfig {
     pub program: PathBuf,
     /// Seconds that one file may take. Default 900.
     pub max_secs: u64,
+    /// Seconds that one file may wait for its turn, before the client is told to come back. Default 60.
+    pub max_wait_secs: u64,
     /// Seconds of CPU time that one file may take. Default 600.
     pub cpu_secs: u64,
     /// Mebibytes of address space of one process. Default 1024.
@@ -129,6 +131,7 @@ impl Default for FfmpegConfig {
             enabled: false,
             program: "ffmpeg".into(),
             max_secs: 900,
+            max_wait_secs: 60,
             cpu_secs: 600,
             memory_mb: 1024,
         }
@@ -145,6 +148,7 @@ impl FfmpegConfig {
             launcher: std::env::current_exe().unwrap_or_default(),
             program: self.program.clone(),
             max_time: Duration::from_secs(self.max_secs),
+            max_wait: Duration::from_secs(self.max_wait_secs),
             max_cpu: Duration::from_secs(self.cpu_secs),
             max_memory_bytes: self.memory_mb.saturating_mul(1 << 20),
         };

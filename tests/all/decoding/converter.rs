@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::audio::speech;
-use crate::support::raw::{BOUNDARY, Raw, form_start};
+use crate::support::raw::{Raw, form};
 use crate::support::{SOON, Server, Upload, shared};
 
 /// The speech as a file that ffmpeg makes; says so where there is no ffmpeg.
@@ -125,20 +125,22 @@ fn children_end(server: &Server) {
     }
 }
 
-/// The front of an AC-3 file is sent, and the rest waits: ffmpeg runs, and is looked at.
+/// An hour of AC-3 takes ffmpeg long enough to be looked at.
 #[tokio::test]
 async fn ffmpeg_runs_without_rights_and_ends_with_its_request() {
     let Some(file) = made("voice.ac3", &["-ar", "48000", "-c:a", "ac3"]) else {
         return;
     };
+    let long = "aloop=loop=-1:size=160000,atrim=duration=3600";
+    let long = ["-af", long, "-ar", "48000", "-b:a", "64k", "-c:a", "ac3"];
+    let Some(long) = made("long.ac3", &long) else {
+        return;
+    };
     let server = server();
     let mut client = Raw::connect(&server).await;
-    let start = form_start("audio/ac3");
-    let length = start.len() + file.len() + BOUNDARY.len() + 8;
-    client.begin_form("/transcribe", "held", length).await;
-    client.send(&start).await;
-    // More than the decoder looks at before it gives up.
-    client.send(&file[..file.len() - 1_000]).await;
+    let form = form("audio/ac3", &long);
+    client.begin_form("/transcribe", "held", form.len()).await;
+    client.send(&form).await;
     let since = Instant::now();
     let ffmpeg = loop {
         let named = |pid: &u32| {

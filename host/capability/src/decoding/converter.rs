@@ -4,8 +4,11 @@
 //! ffmpeg is not sandboxed by WebAssembly, and new faults are found in it all the time. So it is a
 //! process of its own for each file, gets bytes and gives bytes and knows no name of a file or host
 //! (`command`), may do little more than read, write and compute ([`confine`]), and ends, with whatever
-//! it has started, with the request, at its deadline, or when no more of its output is wanted. As many
-//! run at once as there are cores.
+//! it has started, with the request, at its deadline, or when no more of its output is wanted.
+//!
+//! As many run at once as there are cores, at least two; a tenant may have those that are free ([`slots`]).
+//! A file takes a slot once all of it has arrived: a client that sends slowly holds none. A request that
+//! gets none in time is told to come back.
 //!
 //! # Limits
 //! ffmpeg reads from a pipe: an MP4 whose index stands at its end is not converted.
@@ -13,6 +16,7 @@
 mod command;
 pub mod confine;
 mod process;
+mod slots;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -21,7 +25,6 @@ use std::time::{Duration, Instant};
 use auricle_audio::DecodeLimits;
 use auricle_multipart::chunks;
 use auricle_speech::Clip;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::file::FileFailure;
@@ -31,9 +34,13 @@ use crate::source::ChannelStream;
 
 use self::command::Confined;
 use self::process::{End, Process};
+use self::slots::Slots;
 
 /// Bytes of one sample of the WAV that is made.
 const SAMPLE_BYTES: u64 = 2;
+
+/// When a request that got no slot may come back, in seconds: about a conversion's length.
+const RETRY_SECS: u32 = 10;
 
 /// Bytes of a WAV besides its samples.
 const HEADER_BYTES: u64 = 4096;
@@ -47,6 +54,8 @@ pub struct ConverterConfig {
     pub program: PathBuf,
     /// Longest time that one file may take.
     pub max_time: Duration,
+    /// Longest time that a file waits for its turn.
+    pub max_wait: Duration,
     /// CPU time of one file.
     pub max_cpu: Duration,
     /// Address space of one process, in bytes; ffmpeg's libraries take some 400 MB of it.
@@ -81,7 +90,8 @@ pub enum ConverterError {
 pub struct Converter {
     command: Confined,
     max_time: Duration,
-    permits: Arc<Semaphore>,
+    max_wait: Duration,
+    slots: Arc<Slots>,
 }
 
 impl Converter {
@@ -94,19 +104,28 @@ impl Converter {
         Ok(Self {
             command: Confined::find(config)?,
             max_time: config.max_time,
-            permits: Arc::new(Semaphore::new(cores)),
+            max_wait: config.max_wait,
+            slots: Slots::new(cores),
         })
     }
 
-    /// Begins to convert `file`: the conversion, and what it gives. Waits for its turn.
+    /// Begins to convert `file`: the conversion, and what it gives. Waits for the whole file, then for its
+    /// turn. Blocks on the disk while the file arrives.
+    ///
+    /// # Errors
+    /// [`MediaError::Source`] when the file does not arrive; [`MediaError::Overloaded`] when it does not
+    /// get its turn in time.
     pub(crate) async fn start(
         &self,
         file: HostFile,
         scope: &RequestScope,
         limits: &DecodeLimits,
     ) -> Result<(Conversion, MediaSource), MediaError> {
-        // Fails only when the semaphore is closed, which nobody does.
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
+        let file = file.spooled().await.map_err(unreadable)?;
+        let slot = self.slots.acquire(&scope.tenant, self.max_wait).await;
+        let slot = slot.ok_or(MediaError::Overloaded {
+            retry_after_secs: RETRY_SECS,
+        })?;
         // A second over the limit, so that what is too long is seen to be.
         let max_secs = limits.max_duration.as_secs().saturating_add(1);
         let frame_bytes = u64::from(limits.max_channels) * SAMPLE_BYTES;
@@ -128,7 +147,7 @@ impl Converter {
             move || {
                 process::drain(output, max_bytes, &sender);
                 process.settle();
-                drop(permit);
+                drop(slot);
                 // How the process ended is known before its output does.
                 drop(sender);
             }
@@ -140,6 +159,13 @@ impl Converter {
         };
         let stream = MediaSource::Stream(Box::new(ChannelStream::new(receiver)));
         Ok((conversion, stream))
+    }
+}
+
+fn unreadable(failure: FileFailure) -> MediaError {
+    match failure {
+        FileFailure::Source(failure) => failure.into(),
+        FileFailure::Spool => MediaError::Internal,
     }
 }
 
@@ -193,8 +219,7 @@ impl Conversion {
         unsupported: String,
     ) -> Result<Vec<Clip>, MediaError> {
         match self.failure.get() {
-            Some(FileFailure::Source(failure)) => return Err((*failure).into()),
-            Some(FileFailure::Spool) => return Err(MediaError::Internal),
+            Some(failure) => return Err(unreadable(*failure)),
             None => {}
         }
         let end = self.process.end();

@@ -101,6 +101,16 @@ impl HostFile {
         Some(self)
     }
 
+    /// The whole file, which has arrived then, to be read from its beginning; of one that is rewound or not
+    /// begun.
+    pub(super) async fn spooled(mut self) -> Result<Self, FileFailure> {
+        if let Place::Passed = self.place {
+            self.place = Place::Front(Vec::new());
+        }
+        self.seek(0).await?;
+        Ok(self)
+    }
+
     /// Reads on to the end what a decoder has left, if the file is copied.
     pub(super) async fn end_copy(&mut self) -> Result<(), FileFailure> {
         while self.copy.is_some() {
