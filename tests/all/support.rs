@@ -4,6 +4,7 @@
 
 pub mod audio;
 pub mod files;
+pub mod muxers;
 pub mod program;
 pub mod raw;
 pub mod server;

@@ -4,12 +4,13 @@
 //! than stereo LC: films with 5.1 sound and HE-AAC streams. Those go to `rusty_aac`, built without
 //! its SIMD. It is the second choice because it is young; symphonia's AAC has met far more files.
 
+use std::ops::Range;
+
 use symphonia::core::codecs::audio::well_known as id;
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder};
 use symphonia::core::errors::Error;
 use symphonia::core::packet::Packet;
 
-use crate::container::says;
 use crate::downmix;
 use crate::error::DecodeError;
 use crate::opus::OpusDecoder;
@@ -33,17 +34,38 @@ pub(crate) struct Decoded {
     /// How much of each channel goes into the mix.
     pub(crate) weights: Vec<f32>,
     pub(crate) rate_hz: u32,
+    /// Frames that the packet decodes to in front of `samples`, removed as encoder delay.
+    pub(crate) skipped: u64,
+}
+
+impl Decoded {
+    /// Frames of `samples`.
+    pub(crate) fn frames(&self) -> u64 {
+        (self.samples.len() / self.weights.len().max(1)) as u64
+    }
+
+    /// Drops all frames but those of `kept`.
+    pub(crate) fn keep(&mut self, kept: Range<u64>) {
+        let channels = self.weights.len().max(1);
+        let index = |frame: u64| {
+            usize::try_from(frame).map_or(usize::MAX, |it| it.saturating_mul(channels))
+        };
+        self.samples.truncate(index(kept.end));
+        let front = index(kept.start).min(self.samples.len());
+        self.samples.drain(..front);
+        self.skipped += kept.start;
+    }
 }
 
 impl Decoder {
-    /// A decoder for a track of `params`, after a look at what they claim. `by_duration`: what a packet
-    /// of Opus lasts, and not what it decodes to, is heard of it.
+    /// A decoder for a track of `params`, after a look at what they claim. `opus_skip`: 48 kHz frames
+    /// to drop from the start of an Opus track, instead of the pre-skip in its header.
     pub(crate) fn new(
         params: &AudioCodecParameters,
-        by_duration: bool,
+        opus_skip: Option<usize>,
     ) -> Result<Self, DecodeError> {
         if params.codec == id::CODEC_ID_OPUS {
-            let decoder = OpusDecoder::new(params, by_duration)?;
+            let decoder = OpusDecoder::new(params, opus_skip)?;
             return Ok(Self::Opus(Box::new(decoder)));
         }
         if params
@@ -57,42 +79,55 @@ impl Decoder {
             .map(Self::Symphonia)
             .or_else(|error| match error {
                 Error::Unsupported(_) if params.codec == id::CODEC_ID_AAC => aac(params),
-                Error::Unsupported(what) => Err(DecodeError::unsupported(
-                    codec_name(params.codec)
-                        .map_or_else(|| format!("its codec ({what})"), String::from),
+                Error::Unsupported(_) => Err(DecodeError::unsupported(
+                    codec_name(params.codec).unwrap_or("the codec of its audio track"),
                 )),
-                error => Err(DecodeError::undecodable(says(&error))),
+                _ => Err(DecodeError::undecodable(
+                    "the description of its audio track is damaged",
+                )),
             })
     }
 
     /// Decodes `packet` into `out`, or says what is wrong with it.
-    pub(crate) fn decode(&mut self, packet: &Packet, out: &mut Decoded) -> Result<(), String> {
+    pub(crate) fn decode(
+        &mut self,
+        packet: &Packet,
+        out: &mut Decoded,
+    ) -> Result<(), &'static str> {
+        out.skipped = 0;
         match self {
             Self::Symphonia(decoder) => match decoder.decode(packet) {
                 Ok(buffer) => {
                     buffer.copy_to_vec_interleaved(&mut out.samples);
+                    out.skipped = packet.trim_start.get();
                     downmix::of_layout(buffer.spec().channels(), &mut out.weights);
                     out.rate_hz = buffer.spec().rate();
                     Ok(())
                 }
                 Err(error) => {
-                    let reason = says(&error);
                     if matches!(error, Error::ResetRequired) {
                         decoder.reset();
                     }
-                    Err(reason)
+                    Err("its audio packets are damaged")
                 }
             },
             Self::Aac(decoder) => {
                 let audio = decoder
                     .decode(&packet.data, None)
-                    .map_err(|error| error.to_string())?;
+                    .map_err(|_| "its AAC frames are damaged")?;
                 out.samples = audio.samples;
                 downmix::equal(usize::from(audio.channels), &mut out.weights);
                 out.rate_hz = audio.sample_rate;
                 Ok(())
             }
             Self::Opus(decoder) => decoder.decode(packet, out),
+        }
+    }
+
+    /// Forgets earlier packets: those that follow do not continue them.
+    pub(crate) fn reset(&mut self) {
+        if let Self::Symphonia(decoder) = self {
+            decoder.reset();
         }
     }
 }

@@ -1,36 +1,53 @@
-//! Drives symphonia: opens a container, picks its audio track, decodes packet by packet.
+//! Opens a container or a bare stream, picks its audio track, decodes packet by packet.
 //!
-//! A damaged packet is skipped, as ffmpeg does, and a stream that breaks off gives what came
-//! before. symphonia is run on hostile data: runs
-//! of packets without audio are bounded; a panic of its ends the sandbox that it runs in.
+//! CAF, FLAC, AIFF and ADPCM in WAV are read by symphonia, which is run on hostile data: a panic of
+//! its ends the sandbox that it runs in. A damaged packet is skipped, as ffmpeg does, and a stream
+//! that breaks off gives what came before.
 
-use std::io;
+use std::io::Read;
 
 use symphonia::core::errors::Error;
-use symphonia::core::formats::{FormatOptions, FormatReader};
+use symphonia::core::formats::{FormatOptions, FormatReader, Track};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::packet::Packet;
-use symphonia::core::units::Duration;
-use symphonia::default::formats::{
-    AdtsReader, AiffReader, CafReader, FlacReader, IsoMp4Reader, MkvReader, MpaReader, OggReader,
-    WavReader,
-};
+use symphonia::core::units::{TimeBase, Timestamp};
+use symphonia::default::formats::{AiffReader, CafReader, FlacReader, WavReader};
 
-use crate::codec::{Decoded, Decoder};
+use crate::codec::Decoder;
 use crate::error::DecodeError;
-use crate::mkv::Tail;
-use crate::opus::RATE_HZ;
-use crate::out::{Out, Refusal};
+use crate::frames::{Frames, Piece};
+use crate::out::Out;
+use crate::player::Player;
 use crate::sniff::Format;
+use crate::timeline::{Timeline, ns_to_frames, ticks_to_ns};
 
-/// Packets in a row that may fail or hold nothing. Real damage is a few; a container may claim
-/// four billion packets of no bytes, and each costs time.
-const MAX_BARREN_PACKETS: u32 = 10_000;
-
-/// The track that is being decoded.
-struct Playing {
-    track_id: u32,
-    decoder: Decoder,
+/// Decodes a stream of MPEG audio or ADTS frames into `out`.
+pub(crate) fn decode_frames(source: impl Read, out: &mut Out<'_>) -> Result<(), DecodeError> {
+    let mut frames = Frames::new(source);
+    let Some(Piece::Codec(params)) = frames.next()? else {
+        return Err(DecodeError::undecodable("it ends too early"));
+    };
+    let decoder = Decoder::new(&params, None)?;
+    let mut player = Player::new(decoder, Timeline::starting_at(0), out);
+    while let Some(piece) = frames.next()? {
+        match piece {
+            Piece::Codec(params) => {
+                if let Ok(decoder) = Decoder::new(&params, None) {
+                    player.change(decoder);
+                }
+            }
+            Piece::Break => player.reset(),
+            Piece::Packet(packet, start_ns) => {
+                if player.decode(&packet)? {
+                    player.place(start_ns)?;
+                }
+            }
+        }
+        if player.is_hopeless() {
+            break;
+        }
+    }
+    player.finish()
 }
 
 /// Decodes the first audio track of `source` into `out`.
@@ -39,119 +56,86 @@ pub(crate) fn decode(
     source: Box<dyn MediaSource>,
     out: &mut Out<'_>,
 ) -> Result<(), DecodeError> {
-    let (mut ending, source) = Ending::new(format, source);
     let stream = MediaSourceStream::new(source, Default::default());
-    let mut reader =
-        open(format, stream).map_err(|error| DecodeError::undecodable(says(&error)))?;
-    let mut playing = select(format, &*reader)?;
-    let (mut decoded, mut first_failure, mut barren) = (Decoded::default(), None, 0);
-    while barren <= MAX_BARREN_PACKETS {
-        let packet = match reader.next_packet() {
-            Ok(Some(packet)) => packet,
+    let mut reader = open(format, stream).map_err(|error| refusal(&error))?;
+    let (track, decoder) = select(&*reader)?;
+    let stamps = Stamps::new(format, track);
+    let mut player = Player::new(decoder, stamps.timeline(), out);
+    while !player.is_hopeless() {
+        match reader.next_packet() {
+            Ok(Some(packet)) => stamps.play(&packet, &mut player)?,
             Ok(None) => break,
-            // Another stream begins, as in chained Ogg.
-            Err(Error::ResetRequired) => {
-                let Ok(next) = select(format, &*reader) else {
-                    break;
-                };
-                playing = next;
-                barren += 1;
-                continue;
-            }
             Err(error) => {
-                first_failure.get_or_insert_with(|| says(&error));
-                barren += 1;
-                match error {
-                    Error::DecodeError(_) => continue,
-                    _ => break,
+                player.note(reason(&error));
+                if !matches!(error, Error::DecodeError(_)) {
+                    break;
                 }
             }
+        }
+    }
+    player.finish()
+}
+
+/// What a track's stamps mean.
+struct Stamps {
+    base: Option<TimeBase>,
+    /// Whether the file starts at the stamp 0, whatever its first packet says.
+    starts_at_zero: bool,
+    /// Stamp behind the last frame that is heard, and the declared duration.
+    end_ns: Option<i64>,
+    declared_ns: Option<i64>,
+}
+
+impl Stamps {
+    fn new(format: Format, track: &Track) -> Self {
+        let frames = track
+            .num_frames
+            .and_then(|frames| i64::try_from(frames).ok());
+        let frames = frames.filter(|frames| *frames > 0).map(Timestamp::new);
+        let length_ns = track
+            .time_base
+            .zip(frames)
+            .and_then(|(base, frames)| stamp_ns(base, frames));
+        Self {
+            base: track.time_base,
+            // A FLAC without a length is a stream that was joined while it ran.
+            starts_at_zero: format == Format::Caf
+                || (format == Format::Flac && length_ns.is_some()),
+            end_ns: length_ns.filter(|_| format == Format::Caf),
+            declared_ns: length_ns.filter(|_| format == Format::Flac),
+        }
+    }
+
+    fn timeline(&self) -> Timeline {
+        let mut timeline = match self.starts_at_zero {
+            true => Timeline::starting_at(0),
+            false => Timeline::default(),
         };
-        let own = (packet.track_id == playing.track_id).then_some(packet);
-        let Some(packet) = own.and_then(|packet| ending.next(packet)) else {
-            continue;
-        };
-        match decode_packet(&mut playing.decoder, &packet, &mut decoded, out) {
-            Ok(false) => barren += 1,
-            Ok(true) => barren = 0,
-            Err(Failure::Packet(reason)) => {
-                barren += 1;
-                first_failure.get_or_insert(reason);
-            }
-            Err(Failure::Whole(error)) => return Err(error),
-        }
+        timeline.declare(self.declared_ns.unwrap_or(0));
+        timeline
     }
-    if let Some(packet) = ending.last() {
-        match decode_packet(&mut playing.decoder, &packet, &mut decoded, out) {
-            Ok(_) => {}
-            Err(Failure::Packet(reason)) => drop(first_failure.get_or_insert(reason)),
-            Err(Failure::Whole(error)) => return Err(error),
+
+    fn play(&self, packet: &Packet, player: &mut Player<'_, '_>) -> Result<(), DecodeError> {
+        if !player.decode(packet)? {
+            return Ok(());
         }
-    }
-    match first_failure {
-        Some(reason) if out.is_empty() => Err(DecodeError::undecodable(reason)),
-        _ => Ok(()),
+        let decoded = player.decoded();
+        let rate_hz = decoded.rate_hz;
+        let skipped_ns = ticks_to_ns(i64::try_from(decoded.skipped).unwrap_or(0), rate_hz);
+        // Without stamps, what comes follows what came.
+        let stamp = self.base.and_then(|base| stamp_ns(base, packet.pts));
+        let start_ns = stamp.unwrap_or(i64::MIN).saturating_add(skipped_ns);
+        if let Some(end_ns) = self.end_ns {
+            let left = ns_to_frames(end_ns.saturating_sub(start_ns), rate_hz);
+            decoded.keep(0..left.min(decoded.frames()));
+        }
+        player.place(start_ns)
     }
 }
 
-/// Keeps the last packet of a Matroska file until it is known to be the last.
-struct Ending {
-    tail: Option<Tail>,
-    held: Option<Packet>,
-}
-
-impl Ending {
-    fn new(format: Format, source: Box<dyn MediaSource>) -> (Self, Box<dyn MediaSource>) {
-        let tail = (format == Format::Matroska).then(Tail::default);
-        let source = match &tail {
-            Some(tail) => tail.of(source),
-            None => source,
-        };
-        (Self { tail, held: None }, source)
-    }
-
-    /// The packet to be decoded when this one has come.
-    fn next(&mut self, packet: Packet) -> Option<Packet> {
-        match self.tail {
-            Some(_) => self.held.replace(packet),
-            None => Some(packet),
-        }
-    }
-
-    /// The last one, without its padding; only Opus looks at that.
-    fn last(self) -> Option<Packet> {
-        let mut packet = self.held?;
-        let padding_ns = self.tail?.padding_ns(&packet.data);
-        let samples = u128::from(padding_ns) * u128::from(RATE_HZ) / 1_000_000_000;
-        packet.trim_end = Duration::new(u64::try_from(samples).unwrap_or(u64::MAX));
-        Some(packet)
-    }
-}
-
-/// Why a packet gave nothing.
-enum Failure {
-    /// It is damaged: go on with the next.
-    Packet(String),
-    /// There is no clip: stop.
-    Whole(DecodeError),
-}
-
-/// Decodes one packet into `out` and says whether it held audio.
-fn decode_packet(
-    decoder: &mut Decoder,
-    packet: &Packet,
-    decoded: &mut Decoded,
-    out: &mut Out<'_>,
-) -> Result<bool, Failure> {
-    decoder.decode(packet, decoded).map_err(Failure::Packet)?;
-    match out.push(&decoded.samples, &decoded.weights, decoded.rate_hz) {
-        Ok(()) => Ok(!decoded.samples.is_empty()),
-        // A flipped bit in a frame's header must not cost the rest of the file.
-        Err(Refusal::Unfit(_)) if !out.is_empty() => {
-            Err(Failure::Packet("its layout changes".into()))
-        }
-        Err(refusal) => Err(Failure::Whole(refusal.into())),
-    }
+fn stamp_ns(base: TimeBase, stamp: Timestamp) -> Option<i64> {
+    let ticks = i128::from(stamp.get()) * i128::from(base.numer.get()) * 1_000_000_000;
+    i64::try_from(ticks / i128::from(base.denom.get())).ok()
 }
 
 fn open(
@@ -164,30 +148,21 @@ fn open(
         Format::Aiff => Box::new(AiffReader::try_new(stream, options)?),
         Format::Caf => Box::new(CafReader::try_new(stream, options)?),
         Format::Flac => Box::new(FlacReader::try_new(stream, options)?),
-        Format::Ogg => Box::new(OggReader::try_new(stream, options)?),
-        Format::Mpeg => Box::new(MpaReader::try_new(stream, options)?),
-        Format::Adts => Box::new(AdtsReader::try_new(stream, options)?),
-        Format::IsoMp4 => Box::new(IsoMp4Reader::try_new(stream, options)?),
-        Format::Matroska => Box::new(MkvReader::try_new(stream, options)?),
+        Format::Mpeg | Format::Adts | Format::IsoMp4 | Format::Ogg | Format::Matroska => {
+            return Err(Error::Unsupported("not read by symphonia"));
+        }
     })
 }
 
 /// The first audio track that can be decoded, or why the first audio track cannot.
-fn select(format: Format, reader: &dyn FormatReader) -> Result<Playing, DecodeError> {
+fn select(reader: &dyn FormatReader) -> Result<(&Track, Decoder), DecodeError> {
     let mut refusal = None;
     for track in reader.tracks() {
         let Some(params) = track.codec_params.as_ref().and_then(|it| it.audio()) else {
             continue;
         };
-        // Its last packet is cut by its duration; the same clock counts durations and samples.
-        let at_opus_rate = track.time_base.is_some_and(|it| it.denom.get() == RATE_HZ);
-        match Decoder::new(params, format == Format::IsoMp4 && at_opus_rate) {
-            Ok(decoder) => {
-                return Ok(Playing {
-                    track_id: track.id,
-                    decoder,
-                });
-            }
+        match Decoder::new(params, None) {
+            Ok(decoder) => return Ok((track, decoder)),
             Err(error) => {
                 refusal.get_or_insert(error);
             }
@@ -196,13 +171,20 @@ fn select(format: Format, reader: &dyn FormatReader) -> Result<Playing, DecodeEr
     Err(refusal.unwrap_or_else(|| DecodeError::undecodable("the file has no audio track")))
 }
 
-/// What symphonia found wrong; its words are constants and hold nothing of this machine.
-pub(crate) fn says(error: &Error) -> String {
+/// Why a container cannot be opened. symphonia's own words are not for clients.
+fn refusal(error: &Error) -> DecodeError {
     match error {
-        Error::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "it ends too early".into()
+        Error::Unsupported(_) => DecodeError::unsupported("this variant of the file's format"),
+        error => DecodeError::undecodable(reason(error)),
+    }
+}
+
+fn reason(error: &Error) -> &'static str {
+    match error {
+        Error::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            "it ends too early"
         }
-        Error::IoError(_) => "it cannot be read to its end".into(),
-        error => error.to_string(),
+        Error::IoError(_) => "it cannot be read to its end",
+        _ => "its structure is damaged",
     }
 }

@@ -50,7 +50,7 @@ impl Input {
                 .read_to_end(&mut self.head)
                 .map_err(|_| DecodeError::Stopped)?;
         }
-        Ok(&self.head)
+        Ok(self.head.get(..want).unwrap_or(&self.head))
     }
 
     /// Reads and drops `count` bytes; stops without an error where the input ends.

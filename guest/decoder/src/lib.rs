@@ -8,16 +8,17 @@
 //!
 //! # Limits
 //! No AC-3, AMR or WMA: it says so by name. HE-AAC that is not announced as such comes out without
-//! its upper octave. Encoder delay is removed from MP3, Ogg Vorbis and Opus; AAC keeps its 20 to 50
-//! ms. Hostile data may make it panic or run out of memory: that ends the instance, and costs the one
+//! its upper octave. Encoder delay is removed where the file tells it; AAC without a container or an
+//! edit list keeps its 20 to 50 ms. Hostile data may make it panic or run out of memory: that ends the instance, and costs the one
 //! request.
 //!
 //! # Layout
 //! - `sniff`: what kind of data this is. `input`: its bytes.
-//! - `wav`: PCM. `container`: everything else, by symphonia. `mp4`: files that were cut off. `mkv`: the
-//!   padding of their last packet.
-//! - `codec`, `opus`: packets become samples. `downmix`: weights of channels.
-//! - `out`: samples on their way out.
+//! - `wav`: PCM. `mp4`, `mkv`, `ogg`: containers. `frames`: MPEG audio and ADTS without one.
+//!   `container`: everything else, by symphonia. `window`: bytes that they look at.
+//! - `player`: packets of one track. `codec`, `opus`: they become samples. `downmix`: weights of
+//!   channels.
+//! - `timeline`: samples at their time. `out`: samples on their way out.
 
 mod codec;
 #[cfg(target_arch = "wasm32")]
@@ -25,15 +26,20 @@ mod component;
 mod container;
 mod downmix;
 mod error;
+mod frames;
 mod input;
 mod mkv;
 mod mp4;
 #[cfg(feature = "native")]
 pub mod native;
+mod ogg;
 mod opus;
 mod out;
+mod player;
 mod sniff;
+mod timeline;
 mod wav;
+mod window;
 
 use std::io::Read;
 
@@ -74,13 +80,11 @@ pub fn decode(
     match format {
         Format::Wav => decode_wav(input, &mut out)?,
         // These keep what is needed to read them behind the audio.
-        Format::IsoMp4 | Format::Caf => {
-            let mut source = input.into_seekable()?;
-            if format == Format::IsoMp4 {
-                source = mp4::stretch(source).map_err(|_| DecodeError::Stopped)?;
-            }
-            container::decode(format, source, &mut out)?;
-        }
+        Format::IsoMp4 => mp4::decode(input.into_seekable()?, &mut out)?,
+        Format::Caf => container::decode(format, input.into_seekable()?, &mut out)?,
+        Format::Matroska => mkv::decode(input, &mut out)?,
+        Format::Ogg => ogg::decode(input, &mut out)?,
+        Format::Mpeg | Format::Adts => container::decode_frames(input, &mut out)?,
         format => {
             let source = Box::new(ReadOnlySource::new(input));
             container::decode(format, source, &mut out)?;
@@ -98,9 +102,6 @@ fn decode_wav(mut input: Input, out: &mut Out<'_>) -> Result<(), DecodeError> {
             let source = Box::new(ReadOnlySource::new(wav::behind(header, data)));
             container::decode(Format::Wav, source, out)
         }
-        wav::Body::Mpeg => {
-            let source = Box::new(ReadOnlySource::new(data));
-            container::decode(Format::Mpeg, source, out)
-        }
+        wav::Body::Mpeg => container::decode_frames(data, out),
     }
 }

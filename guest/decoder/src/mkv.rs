@@ -1,141 +1,326 @@
-//! What symphonia does not tell of a Matroska file: how much of its last Opus packet is padding.
+//! Matroska and WebM (RFC 9559): the packets of one audio track at their stamps.
 //!
-//! The element `DiscardPadding` stands behind the packet in its block group. It is looked for in the
-//! last bytes that were read, behind the bytes of that packet, when the file has ended.
+//! symphonia's reader loses all that follows a damaged element. This one goes on at the next cluster;
+//! the timeline fills what is missing. Elements are taken as they come, whatever contains them, so
+//! that sizes that are unknown or wrong matter little. The track is the first one that is enabled,
+//! marked as the default and can be decoded, or else the first that can be decoded. A file starts
+//! with its first packet of sound or pictures.
+//!
+//! # Limits
+//! Blocks of at most [`MAX_BLOCK_BYTES`], descriptions of [`MAX_DESCRIPTION_BYTES`]. Nothing
+//! encrypted, nor compressed other than by stripped headers.
 
-use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::{Arc, Mutex, PoisonError};
+mod block;
+mod ebml;
+mod track;
 
-use symphonia::core::io::MediaSource;
+use std::io::Read;
 
-/// Bytes that are kept: the index of hours may stand behind the last packet.
-const KEPT_BYTES: usize = 64 << 10;
+use self::block::Block;
+use self::ebml::{Header, id};
+use self::track::{Info, Track};
+use crate::codec::Decoder;
+use crate::error::DecodeError;
+use crate::out::Out;
+use crate::player::Player;
+use crate::timeline::{Timeline, ns_to_frames, ticks_to_ns};
+use crate::window::Window;
 
-/// Elements of a block group that may stand between its block and its padding.
-const MAX_ELEMENTS: usize = 8;
+use symphonia::core::packet::Packet;
+use symphonia::core::units::{Duration, Timestamp};
 
-/// `DiscardPadding` (RFC 9559, 5.1.3.5.7): nanoseconds, signed.
-const DISCARD_PADDING: u32 = 0x75A2;
+/// Largest block that is read; pictures of films have a few MiB.
+const MAX_BLOCK_BYTES: u64 = 32 << 20;
 
-/// The last bytes that were read of a source.
-#[derive(Clone, Default)]
-pub(crate) struct Tail(Arc<Mutex<Vec<u8>>>);
+/// Largest description of the tracks.
+const MAX_DESCRIPTION_BYTES: u64 = 16 << 20;
 
-impl Tail {
-    /// `source`, whose last bytes stay here.
-    pub(crate) fn of(&self, source: Box<dyn MediaSource>) -> Box<dyn MediaSource> {
-        let tail = self.clone();
-        Box::new(Watched { source, tail })
-    }
+/// Bytes of a block that are looked at, to know whose it is.
+const BLOCK_HEAD_BYTES: usize = 16;
 
-    fn push(&self, bytes: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend_from_slice(bytes);
-        // Not at every read: moving what is kept costs as much as keeping it.
-        if kept.len() > 2 * KEPT_BYTES {
-            let old = kept.len() - KEPT_BYTES;
-            kept.drain(..old);
-        }
-    }
+/// A start before zero that is encoder delay; more is the time of the file.
+const MAX_DELAY_NS: i64 = 500_000_000;
 
-    /// Nanoseconds of padding at the end of the last packet, whose bytes these are.
-    pub(crate) fn padding_ns(&self, packet: &[u8]) -> u64 {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept
-            .windows(packet.len().max(1))
-            .rposition(|it| it == packet);
-        let behind = found.and_then(|at| kept.get(at + packet.len()..));
-        behind.and_then(padding).unwrap_or(0)
-    }
-}
-
-/// The padding among the elements that `bytes` begin with.
-fn padding(mut bytes: &[u8]) -> Option<u64> {
-    for _ in 0..MAX_ELEMENTS {
-        let id = number(&mut bytes, false)?;
-        let length = usize::try_from(number(&mut bytes, true)?).ok()?;
-        let (content, rest) = bytes.split_at_checked(length)?;
-        if id == u64::from(DISCARD_PADDING) {
-            // Of the start of a packet it would be negative.
-            let negative = content.first()? & 0x80 != 0;
-            let value = content
-                .iter()
-                .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-            return (content.len() <= 8 && !negative).then_some(value);
-        }
-        bytes = rest;
-    }
-    None
-}
-
-/// A number whose first byte says how long it is; with or without the mark of its length.
-fn number(bytes: &mut &[u8], bare: bool) -> Option<u64> {
-    let first = *bytes.first()?;
-    let length = first.leading_zeros() as usize + 1;
-    let (digits, rest) = bytes.split_at_checked(length)?;
-    *bytes = rest;
-    let value = digits
-        .iter()
-        .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-    let mark = 1_u64.checked_shl(7 * length as u32).unwrap_or(0);
-    Some(if bare { value & !mark } else { value })
-}
-
-struct Watched {
-    source: Box<dyn MediaSource>,
-    tail: Tail,
-}
-
-impl Read for Watched {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let length = self.source.read(buf)?;
-        self.tail.push(buf.get(..length).unwrap_or_default());
-        Ok(length)
-    }
-}
-
-impl Seek for Watched {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.source.seek(to)
-    }
-}
-
-impl MediaSource for Watched {
-    fn is_seekable(&self) -> bool {
-        self.source.is_seekable()
-    }
-
-    fn byte_len(&self) -> Option<u64> {
-        self.source.byte_len()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn padding_is_found_behind_the_packet_and_other_elements() {
-        let tail = Tail::default();
-        tail.push(&[7; 3 * KEPT_BYTES]);
-        // A packet, a reference to another, 8.5 ms of padding, the index.
-        let end = b"packet\xFB\x81\x00\x75\xA2\x83\x81\xB3\x20\x1C\x53\xBB\x6B\x80";
-        let positive = b"packet\xFB\x81\x00\x75\xA2\x84\x00\x81\xB3\x20\x1C\x53\xBB\x6B\x80";
-        tail.push(end);
-        assert_eq!(tail.padding_ns(b"packet"), 0, "a negative number");
-        tail.push(positive);
-        assert_eq!(tail.padding_ns(b"packet"), 8_500_000);
-        for nothing in [b"packets".as_slice(), b"", b"index"] {
-            assert_eq!(tail.padding_ns(nothing), 0);
-        }
-    }
-
-    #[test]
-    fn any_bytes_behind_a_packet_are_read_without_harm() {
-        for first in 0..=255 {
-            for length in 0..12 {
-                let _ = padding(&vec![first; length]);
+/// Decodes the chosen audio track of `input` into `out`.
+pub(crate) fn decode(input: impl Read, out: &mut Out<'_>) -> Result<(), DecodeError> {
+    let mut reader = Reader {
+        window: Window::new(input),
+        info: Info::default(),
+        playing: None,
+        cluster: Cluster::default(),
+        start: Start::default(),
+    };
+    let mut out = Some(out);
+    let mut player: Option<Player<'_, '_>> = None;
+    while let Some(event) = reader.next()? {
+        match event {
+            Event::Tracks(tracks) => {
+                let (track, decoder) = track::select(tracks)?;
+                reader.playing = Some(track);
+                if let Some(player) = player.as_mut() {
+                    player.timeline.chain();
+                    player.change(decoder);
+                    reader.start = Start::default();
+                } else if let Some(out) = out.take() {
+                    player = Some(reader.player(decoder, out));
+                }
+            }
+            Event::Block(block) => {
+                if let Some(player) = player.as_mut() {
+                    reader.play(&block, player)?;
+                }
+            }
+            Event::Damage => {
+                if let Some(player) = player.as_mut() {
+                    player.note("its structure is damaged");
+                    player.reset();
+                }
             }
         }
+        if player.as_ref().is_some_and(Player::is_hopeless) {
+            break;
+        }
+    }
+    match player {
+        Some(player) => player.finish(),
+        None => Err(DecodeError::undecodable(
+            "it ends before its tracks are described",
+        )),
+    }
+}
+
+/// What the file holds next.
+enum Event {
+    Tracks(Vec<Track>),
+    /// A block of the track that is played.
+    Block(Block),
+    Damage,
+}
+
+/// Reads the elements that sound needs.
+struct Reader<R> {
+    window: Window<R>,
+    info: Info,
+    playing: Option<Track>,
+    cluster: Cluster,
+    start: Start,
+}
+
+/// The cluster that is being read.
+#[derive(Default)]
+struct Cluster {
+    /// Its time in ticks; blocks without one are not heard.
+    ticks: Option<i64>,
+    /// Where it ends, if it says so.
+    end: Option<u64>,
+}
+
+/// When the file starts.
+#[derive(Default)]
+struct Start {
+    /// Earliest stamp of other tracks before the first sound.
+    others_ns: Option<i64>,
+    is_known: bool,
+}
+
+impl<R: Read> Reader<R> {
+    fn player<'o, 's>(&self, decoder: Decoder, out: &'o mut Out<'s>) -> Player<'o, 's> {
+        let mut timeline = Timeline::default();
+        timeline.declare(self.info.duration_ns());
+        Player::new(decoder, timeline, out)
+    }
+
+    /// The next event; `None` at the end.
+    fn next(&mut self) -> Result<Option<Event>, DecodeError> {
+        loop {
+            let ahead = self.window.peek(ebml::HEADER_BYTES)?;
+            if ahead.is_empty() {
+                return Ok(None);
+            }
+            let Some(header) = ebml::header(ahead).filter(|it| self.is_plausible(it)) else {
+                self.resync()?;
+                return Ok(Some(Event::Damage));
+            };
+            let body = header.bytes.unwrap_or(0);
+            if header.id == id::SEGMENT || header.id == id::CLUSTER {
+                self.window.pass(header.head_bytes)?;
+                let position = self.window.position();
+                self.cluster = Cluster {
+                    ticks: None,
+                    end: header
+                        .bytes
+                        .filter(|_| header.id == id::CLUSTER)
+                        .map(|bytes| position + bytes),
+                };
+                continue;
+            }
+            if let Some(event) = self.read(&header, body)? {
+                return Ok(Some(event));
+            }
+        }
+    }
+
+    /// Reads or skips an element; the event that it is.
+    fn read(&mut self, header: &Header, body: u64) -> Result<Option<Event>, DecodeError> {
+        match header.id {
+            id::INFO | id::TRACKS | id::TIMESTAMP => {
+                self.window.pass(header.head_bytes)?;
+                let body = self.body(body)?;
+                match header.id {
+                    id::INFO => self.info = Info::read(&body),
+                    id::TRACKS => return Ok(Some(Event::Tracks(track::read(&body)))),
+                    _ => self.cluster.ticks = i64::try_from(ebml::unsigned(&body)).ok(),
+                }
+                Ok(None)
+            }
+            id::SIMPLE_BLOCK | id::BLOCK_GROUP => {
+                self.window.pass(header.head_bytes)?;
+                self.read_block(header.id, body)
+            }
+            _ => {
+                self.window.pass(header.head_bytes.saturating_add(body))?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads a block, if it is one of the track that is played.
+    fn read_block(&mut self, kind: u32, body: u64) -> Result<Option<Event>, DecodeError> {
+        if kind == id::SIMPLE_BLOCK {
+            let head_bytes = usize::try_from(body).unwrap_or(0).min(BLOCK_HEAD_BYTES);
+            let head = self.window.peek(head_bytes)?.get(..head_bytes);
+            let head = head.and_then(block::head);
+            if !head.is_some_and(|(track, ticks)| self.is_own(track, ticks)) {
+                self.window.pass(body)?;
+                return Ok(None);
+            }
+        }
+        let body = self.body(body)?;
+        let block = match kind {
+            id::SIMPLE_BLOCK => Block::read(&body, 0),
+            _ => block::of_group(&body),
+        };
+        let own = block.filter(|block| self.is_own(block.track, block.ticks));
+        Ok(own.map(Event::Block))
+    }
+
+    /// Whether a block is of the track that is played; notes when the others start.
+    fn is_own(&mut self, track: u64, ticks: i16) -> bool {
+        let Some(playing) = &self.playing else {
+            return false;
+        };
+        if playing.number == track {
+            return true;
+        }
+        if !self.start.is_known
+            && playing.others.contains(&track)
+            && let Some(ns) = self.stamp_ns(ticks)
+        {
+            let earliest = self.start.others_ns.map_or(ns, |it| it.min(ns));
+            self.start.others_ns = Some(earliest);
+        }
+        false
+    }
+
+    fn body(&mut self, bytes: u64) -> Result<Vec<u8>, DecodeError> {
+        let length = usize::try_from(bytes).unwrap_or(0);
+        let ahead = self.window.peek(length)?;
+        let body = ahead.get(..length.min(ahead.len()));
+        let body = body.unwrap_or_default().to_vec();
+        self.window.pass(bytes)?;
+        Ok(body)
+    }
+
+    /// Whether an element may be what it says.
+    fn is_plausible(&self, header: &Header) -> bool {
+        let Some(kind) = ebml::kind(header.id) else {
+            return false;
+        };
+        let Some(bytes) = header.bytes else {
+            return matches!(header.id, id::SEGMENT | id::CLUSTER);
+        };
+        let start = self.window.position();
+        let end = start
+            .saturating_add(header.head_bytes)
+            .saturating_add(bytes);
+        match kind {
+            ebml::Kind::InCluster => {
+                let cluster = self.cluster.end.filter(|cluster| start < *cluster);
+                bytes <= MAX_BLOCK_BYTES && cluster.is_none_or(|cluster| end <= cluster)
+            }
+            ebml::Kind::Description => bytes <= MAX_DESCRIPTION_BYTES,
+            ebml::Kind::Level1 => true,
+        }
+    }
+
+    /// Goes on to the next cluster, which begins with its time or a checksum.
+    fn resync(&mut self) -> Result<(), DecodeError> {
+        self.cluster = Cluster::default();
+        self.window.pass(1)?;
+        loop {
+            let ahead = self.window.peek(2 * ebml::HEADER_BYTES)?;
+            if ahead.is_empty() {
+                return Ok(());
+            }
+            let is_cluster = ebml::header(ahead)
+                .filter(|it| it.id == id::CLUSTER)
+                .is_some_and(|it| {
+                    let inside = usize::try_from(it.head_bytes)
+                        .ok()
+                        .and_then(|at| ahead.get(at..));
+                    let first = inside.and_then(ebml::header);
+                    first.is_some_and(|it| ebml::kind(it.id) == Some(ebml::Kind::InCluster))
+                });
+            if is_cluster {
+                return Ok(());
+            }
+            let next = ahead
+                .iter()
+                .skip(1)
+                .position(|byte| *byte == id::CLUSTER_BYTE);
+            let junk = next.map_or(ahead.len(), |at| at + 1);
+            self.window.pass(junk as u64)?;
+        }
+    }
+
+    fn stamp_ns(&self, ticks: i16) -> Option<i64> {
+        let ticks = self.cluster.ticks?.saturating_add(i64::from(ticks));
+        Some(ticks.saturating_mul(self.info.tick_ns))
+    }
+
+    /// Decodes the packets of a block and places them.
+    fn play(&mut self, block: &Block, player: &mut Player<'_, '_>) -> Result<(), DecodeError> {
+        let Some((track, stamp_ns)) = self.playing.as_ref().zip(self.stamp_ns(block.ticks)) else {
+            return Ok(());
+        };
+        let mut start_ns = stamp_ns.saturating_sub(track.delay_ns);
+        let last = block.packets.len().saturating_sub(1);
+        for (number, data) in block.packets.iter().enumerate() {
+            let data = [track.stripped.as_slice(), data].concat();
+            let packet = Packet::new(0, Timestamp::ZERO, Duration::ZERO, data);
+            if !player.decode(&packet)? {
+                continue;
+            }
+            let decoded = player.decoded();
+            let rate_hz = decoded.rate_hz;
+            if number == last {
+                let padding = ns_to_frames(block.padding_ns, rate_hz);
+                decoded.keep(0..decoded.frames().saturating_sub(padding));
+            }
+            let to_ns = |frames: u64| ticks_to_ns(i64::try_from(frames).unwrap_or(0), rate_hz);
+            let (skipped, frames) = (to_ns(decoded.skipped), to_ns(decoded.frames()));
+            start_ns = start_ns.saturating_add(skipped);
+            if !std::mem::replace(&mut self.start.is_known, true) {
+                let others_ns = self.start.others_ns.unwrap_or(start_ns);
+                let earliest_ns = others_ns.min(start_ns);
+                let is_delay = (-MAX_DELAY_NS..0).contains(&earliest_ns);
+                player
+                    .timeline
+                    .start(if is_delay { 0 } else { earliest_ns });
+            }
+            player.place(start_ns)?;
+            start_ns = start_ns.saturating_add(frames);
+        }
+        Ok(())
     }
 }

@@ -1,11 +1,12 @@
-//! Opus in Ogg, Matroska and MP4.
+//! Opus in Ogg, Matroska, MP4 and CAF.
 //!
 //! `ropus` decodes packets; this module does what RFC 7845 asks of a player besides: the samples
-//! before the start (`pre-skip`) and behind the end are left out, the header's gain is applied, and
-//! streams are put together to channels. A packet that is damaged is concealed by nobody: it is
+//! before the start (`pre-skip`) are left out, the header's gain is applied, and streams are put
+//! together to channels. A packet that is damaged is concealed by nobody: it is
 //! left out like those of other codecs.
 
 use ropus::OpusMSDecoder;
+use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::packet::Packet;
 
@@ -14,7 +15,7 @@ use crate::downmix;
 use crate::error::DecodeError;
 
 /// Opus decodes to this rate, whatever was encoded.
-pub(crate) const RATE_HZ: u32 = 48_000;
+const RATE_HZ: u32 = 48_000;
 
 /// Most samples of a channel in a packet: 120 ms.
 const MAX_PACKET_SAMPLES: usize = 5_760;
@@ -34,6 +35,23 @@ struct Head {
 }
 
 impl Head {
+    /// That of mono or stereo without a header.
+    fn plain(channels: usize) -> Option<Self> {
+        let coupled = match channels {
+            1 => 0,
+            2 => 1,
+            _ => return None,
+        };
+        Some(Self {
+            channels,
+            pre_skip: 0,
+            gain: 0,
+            streams: 1,
+            coupled,
+            mapping: [0, 1, 2, 3, 4, 5, 6, 7],
+        })
+    }
+
     fn parse(bytes: &[u8]) -> Option<Self> {
         let [
             version,
@@ -85,21 +103,26 @@ pub(crate) struct OpusDecoder {
     channels: usize,
     /// Samples of each channel that are still before the start.
     skip_samples: usize,
-    /// Whether a packet's duration says how many of its samples are heard, as in MP4.
-    by_duration: bool,
     weights: Vec<f32>,
     pcm: Vec<i16>,
 }
 
 impl OpusDecoder {
-    /// A decoder for packets whose durations are counted in samples, where `by_duration`.
+    /// A decoder for a track that describes itself by `params`, which skips `skip` frames at its
+    /// start, or as many as its header says.
     pub(crate) fn new(
         params: &AudioCodecParameters,
-        by_duration: bool,
+        skip: Option<usize>,
     ) -> Result<Self, DecodeError> {
         let unsupported = || DecodeError::unsupported("Opus of this channel layout");
         let bytes = params.extra_data.as_deref().unwrap_or_default();
-        let head = Head::parse(bytes).ok_or_else(unsupported)?;
+        let channels = params.channels.as_ref().map_or(0, Channels::count);
+        let head = match bytes.starts_with(b"OpusHead") {
+            true => Head::parse(bytes),
+            // CAF has no such header.
+            false => Head::plain(channels),
+        }
+        .ok_or_else(unsupported)?;
         let mut decoder = OpusMSDecoder::new(
             RATE_HZ as i32,
             head.channels as i32,
@@ -116,19 +139,22 @@ impl OpusDecoder {
         Ok(Self {
             decoder,
             channels: head.channels,
-            skip_samples: head.pre_skip,
-            by_duration,
+            skip_samples: skip.unwrap_or(head.pre_skip),
             weights,
             pcm: vec![0; MAX_PACKET_SAMPLES * head.channels],
         })
     }
 
     /// Decodes `packet` into `out`, or says what is wrong with it.
-    pub(crate) fn decode(&mut self, packet: &Packet, out: &mut Decoded) -> Result<(), String> {
-        let broken = || "an Opus packet is damaged".to_owned();
-        let bytes = i32::try_from(packet.data.len()).map_err(|_| broken())?;
+    pub(crate) fn decode(
+        &mut self,
+        packet: &Packet,
+        out: &mut Decoded,
+    ) -> Result<(), &'static str> {
+        const BROKEN: &str = "its Opus packets are damaged";
+        let bytes = i32::try_from(packet.data.len()).map_err(|_| BROKEN)?;
         if bytes == 0 {
-            return Err(broken());
+            return Err(BROKEN);
         }
         let made = self
             .decoder
@@ -139,24 +165,18 @@ impl OpusDecoder {
                 MAX_PACKET_SAMPLES as i32,
                 false,
             )
-            .map_err(|_| broken())?;
-        let made = usize::try_from(made).map_err(|_| broken())?;
+            .map_err(|_| BROKEN)?;
+        let made = usize::try_from(made).map_err(|_| BROKEN)?;
         let first = self.skip_samples.min(made);
         self.skip_samples -= first;
-        // The time base of Opus tracks is its rate.
-        let behind = usize::try_from(packet.trim_end.get()).unwrap_or(made);
-        let mut end = made.saturating_sub(behind);
-        if self.by_duration {
-            end = end.min(usize::try_from(packet.dur.get()).unwrap_or(made));
-        }
-        let end = end.max(first);
-        let kept = self.pcm.get(first * self.channels..end * self.channels);
+        let kept = self.pcm.get(first * self.channels..made * self.channels);
         out.samples.clear();
         let level = |sample: &i16| f32::from(*sample) / 32_768.0;
         out.samples
             .extend(kept.unwrap_or_default().iter().map(level));
         out.weights.clone_from(&self.weights);
         out.rate_hz = RATE_HZ;
+        out.skipped = first as u64;
         Ok(())
     }
 }

@@ -73,6 +73,24 @@ impl<'a> Out<'a> {
         Ok(())
     }
 
+    /// Adds `frames` frames of silence, a piece at a time.
+    pub(crate) fn silence(
+        &mut self,
+        frames: u64,
+        weights: &[f32],
+        rate_hz: u32,
+    ) -> Result<(), Refusal> {
+        let channels = weights.len().max(1);
+        let zeros = vec![0.0; PIECE_SAMPLES / channels * channels];
+        let mut left = frames.saturating_mul(channels as u64);
+        while left > 0 {
+            let length = usize::try_from(left).map_or(zeros.len(), |left| left.min(zeros.len()));
+            self.push(zeros.get(..length).unwrap_or_default(), weights, rate_hz)?;
+            left -= length as u64;
+        }
+        Ok(())
+    }
+
     /// Lets out what waits.
     pub(crate) fn flush(&mut self) -> Result<(), Refusal> {
         if !self.samples.is_empty() {

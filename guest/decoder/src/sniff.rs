@@ -8,7 +8,7 @@ use crate::Hint;
 use crate::error::DecodeError;
 use crate::input::{Input, LOOK_AHEAD_BYTES};
 
-mod mpeg;
+pub(crate) mod mpeg;
 
 /// A container or stream that can be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,17 @@ pub(crate) enum Format {
 
 /// Longest chain of ID3v2 tags in front of the audio; taggers write one, careless ones two.
 const MAX_TAGS: usize = 8;
+
+/// Bytes in front of the audio that are neither audio nor tags: a download that was allocated before
+/// it arrived, the end of a damaged tag. With the look ahead less than the 1 MiB after which a source
+/// need not seek.
+const MAX_JUNK_BYTES: usize = 896 * 1024;
+
+/// Zeros in front of a file that are taken for junk.
+const MIN_ZEROS: usize = 16;
+
+/// Bytes that tell how long a tag is.
+const TAG_HEAD_BYTES: usize = 32;
 
 /// Formats known by their first bytes that are not decoded.
 const UNSUPPORTED_MAGIC: [(&[u8], &str); 14] = [
@@ -70,8 +81,10 @@ pub(crate) fn sniff(input: &mut Input, hint: Hint<'_>) -> Result<Format, DecodeE
     if input.peek(1)?.is_empty() {
         return Err(DecodeError::Empty);
     }
+    let mut junk_bytes = 0;
     for _ in 0..MAX_TAGS {
-        let Some(tag_bytes) = id3_bytes(input.peek(10)?) else {
+        junk_bytes += skip_zeros(input, MAX_JUNK_BYTES - junk_bytes)?;
+        let Some(tag_bytes) = tag_bytes(input.peek(TAG_HEAD_BYTES)?) else {
             break;
         };
         input.skip(tag_bytes)?;
@@ -79,14 +92,44 @@ pub(crate) fn sniff(input: &mut Input, hint: Hint<'_>) -> Result<Format, DecodeE
     if let Some(format) = by_magic(input)? {
         return Ok(format);
     }
-    if let Some((skip, format)) = mpeg::find(input.peek(LOOK_AHEAD_BYTES)?) {
-        input.skip(skip as u64)?;
-        return Ok(format);
+    while junk_bytes <= MAX_JUNK_BYTES {
+        let ahead = input.peek(LOOK_AHEAD_BYTES)?;
+        if let Some((skip, format)) = mpeg::find(ahead) {
+            input.skip(skip as u64)?;
+            return Ok(format);
+        }
+        if ahead.len() < LOOK_AHEAD_BYTES {
+            break;
+        }
+        // Frames may lie across the end of what was looked at.
+        let step = LOOK_AHEAD_BYTES / 2;
+        input.skip(step as u64)?;
+        junk_bytes += step;
     }
     match hint.unsupported() {
         Some(what) => Err(DecodeError::unsupported(what)),
         None => Err(DecodeError::not_audio()),
     }
+}
+
+/// Skips zeros, at most `max_bytes`; how many.
+fn skip_zeros(input: &mut Input, max_bytes: usize) -> Result<usize, DecodeError> {
+    // A box of an MP4 begins with its length, which has zeros in front.
+    let front = input.peek(MIN_ZEROS)?;
+    if front.iter().any(|byte| *byte != 0) {
+        return Ok(0);
+    }
+    let mut skipped = 0;
+    while skipped < max_bytes {
+        let ahead = input.peek(LOOK_AHEAD_BYTES.min(max_bytes - skipped))?;
+        let zeros = ahead.iter().take_while(|byte| **byte == 0).count();
+        if zeros == 0 {
+            break;
+        }
+        input.skip(zeros as u64)?;
+        skipped += zeros;
+    }
+    Ok(skipped)
 }
 
 fn by_magic(input: &mut Input) -> Result<Option<Format>, DecodeError> {
@@ -136,6 +179,25 @@ fn by_magic(input: &mut Input) -> Result<Option<Format>, DecodeError> {
         return unsupported("MPEG transport stream");
     }
     Ok(None)
+}
+
+/// Length of the tag that `data` begins with: ID3v2, APE, or the 128 bytes of ID3v1 at a file's end.
+pub(crate) fn tag_bytes(data: &[u8]) -> Option<u64> {
+    if let Some(ape) = data.strip_prefix(b"APETAGEX") {
+        let size: [u8; 4] = ape.get(4..8)?.try_into().ok()?;
+        // The size counts all but the header; a footer says the same and is the last of a tag.
+        let is_header = ape.get(15)? & 0x20 != 0;
+        let size = if is_header {
+            u32::from_le_bytes(size)
+        } else {
+            0
+        };
+        return Some(32 + u64::from(size));
+    }
+    if data.starts_with(b"TAG") {
+        return Some(128);
+    }
+    id3_bytes(data.get(..10)?)
 }
 
 /// Length of the ID3v2 tag that `head` begins with.

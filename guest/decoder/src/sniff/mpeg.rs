@@ -18,16 +18,39 @@ const BIT_RATES_KBIT: [[u16; 15]; 3] = [
     [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
 ];
 
+/// Rates in Hz of ADTS, by index (ISO 14496-3, table 1.18).
+const ADTS_RATES_HZ: [u32; 13] = [
+    96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
+    7_350,
+];
+
 /// Frames that must follow one that is found behind other data.
 const FOLLOWERS: usize = 3;
 
-/// A frame header, as far as it must agree with the next one.
+/// A frame header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Frame {
-    /// Version, layer and rate; 1 plus the rate for ADTS.
-    kind: u32,
-    len_bytes: usize,
-    format: Format,
+pub(crate) struct Frame {
+    pub(crate) shape: Shape,
+    pub(crate) len_bytes: usize,
+    /// Samples of each channel.
+    pub(crate) samples: u32,
+    /// Bit rate in kbit/s; 0 for ADTS, whose frames do not tell.
+    pub(crate) kbit: u32,
+    /// Bytes of the header in front of an ADTS frame's payload; 0 for MPEG audio.
+    pub(crate) header_bytes: usize,
+}
+
+/// What the frames of one stream have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) format: Format,
+    pub(crate) rate_hz: u32,
+    /// 2 or 3 for MPEG audio; the object type for ADTS.
+    pub(crate) layer: u8,
+    /// 0 for ADTS that describes its channels in the payload.
+    pub(crate) channels: u8,
+    /// MPEG version 1, not 2 or 2.5.
+    pub(crate) is_mpeg1: bool,
 }
 
 /// The offset of the first frame in `data`, and what it is a frame of.
@@ -38,7 +61,7 @@ pub(super) fn find(data: &[u8]) -> Option<(usize, Format)> {
         if let Some(frame) = parse(data.get(at..)?)
             && is_followed(data, at, frame)
         {
-            return Some((at, frame.format));
+            return Some((at, frame.shape.format));
         }
         at += 1;
     }
@@ -50,7 +73,7 @@ fn is_followed(data: &[u8], start: usize, first: Frame) -> bool {
     let mut at = start + first.len_bytes;
     for _ in 0..FOLLOWERS {
         match data.get(at..).and_then(parse) {
-            Some(next) if next.kind == first.kind => at += next.len_bytes,
+            Some(next) if next.is_like(first) => at += next.len_bytes,
             Some(_) => return false,
             None => return start == 0 && at + 4 > data.len(),
         }
@@ -58,8 +81,34 @@ fn is_followed(data: &[u8], start: usize, first: Frame) -> bool {
     true
 }
 
-fn parse(data: &[u8]) -> Option<Frame> {
-    let [0xFF, b1, b2, _, ..] = *data else {
+/// Whether as many frames like `frame`, which `data` begins with, follow it as it takes to believe
+/// in it. Where the data ends, one that ends with it is enough.
+pub(crate) fn is_run(data: &[u8], frame: Frame) -> bool {
+    let mut at = frame.len_bytes;
+    for followers in 0..FOLLOWERS {
+        match data.get(at..).and_then(parse) {
+            Some(next) if next.shape == frame.shape => at += next.len_bytes,
+            _ => return followers > 0 && at == data.len(),
+        }
+    }
+    true
+}
+
+impl Frame {
+    /// Whether both may be of one stream; MPEG audio may change between mono and stereo.
+    fn is_like(self, other: Self) -> bool {
+        let channels = self.shape.channels;
+        let same = Shape {
+            channels,
+            ..other.shape
+        };
+        self.shape == same
+    }
+}
+
+/// The header that `data` begins with.
+pub(crate) fn parse(data: &[u8]) -> Option<Frame> {
+    let [0xFF, b1, b2, b3, ..] = *data else {
         return None;
     };
     if b1 & 0xF6 == 0xF0 {
@@ -92,23 +141,46 @@ fn parse(data: &[u8]) -> Option<Frame> {
         (3, 0 | 2) => 72 * bits_per_s / rate + padding,
         _ => 144 * bits_per_s / rate + padding,
     };
-    Some(Frame {
-        kind: u32::from(b1 & 0x1E) << 8 | u32::from(b2 & 0x0C),
-        len_bytes: len_bytes as usize,
+    let shape = Shape {
         format: Format::Mpeg,
+        rate_hz: rate,
+        layer: if layer == 2 { 2 } else { 3 },
+        channels: if b3 >> 6 == 3 { 1 } else { 2 },
+        is_mpeg1: version == 3,
+    };
+    Some(Frame {
+        shape,
+        len_bytes: len_bytes as usize,
+        samples: if (layer, version == 3) == (3, false) {
+            576
+        } else {
+            1_152
+        },
+        kbit: u32::from(kbit),
+        header_bytes: 0,
     })
 }
 
 fn parse_adts(data: &[u8], b2: u8) -> Option<Frame> {
-    let [_, _, _, b3, b4, b5, ..] = *data else {
+    let [_, b1, _, b3, b4, b5, ..] = *data else {
         return None;
     };
-    let rate_index = (b2 >> 2) & 0x0F;
+    let rate_hz = *ADTS_RATES_HZ.get(usize::from((b2 >> 2) & 0x0F))?;
     let len_bytes = usize::from(b3 & 3) << 11 | usize::from(b4) << 3 | usize::from(b5 >> 5);
-    (rate_index < 13 && len_bytes >= 7).then_some(Frame {
-        kind: 1 | u32::from(rate_index) << 8,
-        len_bytes,
+    let header_bytes = if b1 & 1 == 0 { 9 } else { 7 };
+    let shape = Shape {
         format: Format::Adts,
+        rate_hz,
+        layer: (b2 >> 6) + 1,
+        channels: (b2 & 1) << 2 | b3 >> 6,
+        is_mpeg1: false,
+    };
+    (len_bytes >= header_bytes).then_some(Frame {
+        shape,
+        len_bytes,
+        samples: 1_024,
+        kbit: 0,
+        header_bytes,
     })
 }
 

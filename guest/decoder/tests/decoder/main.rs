@@ -11,8 +11,11 @@ mod codecs;
 #[path = "../../../../tests/all/support/files.rs"]
 mod files;
 mod hostile;
+#[path = "../../../../tests/all/support/muxers.rs"]
+mod muxers;
 mod opus;
 mod support;
+mod timing;
 #[path = "../../../../host/audio/tests/audio/tones.rs"]
 mod tones;
 mod transcoded;
