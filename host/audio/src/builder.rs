@@ -11,6 +11,7 @@ use auricle_speech::{Clip, SAMPLE_RATE};
 
 use crate::DecodeLimits;
 use crate::error::AudioError;
+use crate::mix::Mixer;
 use crate::resample::{Resampler, rescale};
 
 /// Input samples per chunk of the resampler: 93 ms at 44.1 kHz, a steep filter and a fast FFT.
@@ -34,6 +35,7 @@ pub struct ClipBuilder {
     spare: Vec<Resampler>,
     /// The part of the mix that each channel of the last samples is.
     shares: Vec<f32>,
+    mixer: Mixer,
     mono: Vec<f32>,
     out: Vec<f32>,
 }
@@ -52,6 +54,7 @@ impl ClipBuilder {
             resampler: None,
             spare: Vec::new(),
             shares: Vec::new(),
+            mixer: Mixer::default(),
             mono: Vec::new(),
             out: Vec::new(),
         }
@@ -92,15 +95,15 @@ impl ClipBuilder {
                 max_secs: self.limits.max_duration.as_secs(),
             });
         }
-        match &mut self.resampler {
-            None => mix(interleaved, &self.shares, &mut self.out),
-            Some(resampler) => {
-                self.mono.clear();
-                mix(interleaved, &self.shares, &mut self.mono);
-                resampler.push(&self.mono, &mut self.out)?;
-            }
+        if self.resampler.is_none() {
+            let out = &mut self.out;
+            self.mixer.push(interleaved, &self.shares, rate_hz, out);
+            return Ok(());
         }
-        Ok(())
+        self.mono.clear();
+        let mono = &mut self.mono;
+        self.mixer.push(interleaved, &self.shares, rate_hz, mono);
+        self.resample()
     }
 
     /// The clip of all that was added.
@@ -123,7 +126,23 @@ impl ClipBuilder {
         Ok(())
     }
 
+    /// Resamples what was mixed.
+    fn resample(&mut self) -> Result<(), AudioError> {
+        match &mut self.resampler {
+            Some(resampler) => resampler.push(&self.mono, &mut self.out),
+            None => Ok(()),
+        }
+    }
+
     fn flush(&mut self) -> Result<(), AudioError> {
+        match self.resampler {
+            None => self.mixer.finish(&mut self.out),
+            Some(_) => {
+                self.mono.clear();
+                self.mixer.finish(&mut self.mono);
+                self.resample()?;
+            }
+        }
         if let Some(mut resampler) = self.resampler.take() {
             resampler.finish(&mut self.out)?;
             if self.spare.len() < MAX_SPARE_RESAMPLERS {
@@ -147,21 +166,4 @@ impl ClipBuilder {
         }
         Ok(())
     }
-}
-
-/// Appends the mix of the channels of each frame to `out`, finite and within -1.0..=1.0: one NaN
-/// would spoil a whole chunk of the resampler.
-fn mix(interleaved: &[f32], shares: &[f32], out: &mut Vec<f32>) {
-    let channels = shares.len();
-    let finite = |sample: f32| if sample.is_finite() { sample } else { 0.0 };
-    out.reserve(interleaved.len() / channels.max(1));
-    if channels == 1 {
-        out.extend(interleaved.iter().map(|s| finite(*s).clamp(-1.0, 1.0)));
-        return;
-    }
-    out.extend(interleaved.chunks_exact(channels).map(|frame| {
-        let parts = frame.iter().zip(shares);
-        let sum: f32 = parts.map(|(s, share)| finite(*s) * share).sum();
-        finite(sum).clamp(-1.0, 1.0)
-    }));
 }

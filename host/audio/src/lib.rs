@@ -9,6 +9,7 @@
 mod builder;
 mod channels;
 mod error;
+mod mix;
 mod recorder;
 mod resample;
 pub mod wav;

@@ -9,5 +9,6 @@
 
 mod building;
 mod channels;
+mod mixing;
 mod recorder;
 mod tones;
