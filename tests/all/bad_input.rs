@@ -90,7 +90,14 @@ async fn a_content_type_that_is_not_audio_is_400() {
 
 #[tokio::test]
 async fn content_types_of_audio_video_and_bytes_are_read() {
-    for content_type in ["audio/x-wav", "video/mp4", "application/octet-stream"] {
+    for content_type in [
+        "audio/x-wav",
+        "video/mp4",
+        "application/octet-stream",
+        "binary/octet-stream",
+        "application/mp4",
+        "application/x-matroska",
+    ] {
         let form = Upload::file_as(content_type, "a.wav", &short());
         assert_eq!(
             form.transcribe(shared()).await.status,

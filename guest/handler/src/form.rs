@@ -179,19 +179,24 @@ fn content(part: &Part) -> Result<(InputStream, Hint), Failure> {
     Ok((content, hint))
 }
 
-/// Whether a part of this media type may hold audio. Clients that do not know the type send none, or
-/// `application/octet-stream`.
+/// Whether a part of this media type may hold audio. The bytes decide what it is: clients send what
+/// their system calls the file, `application/mp4` or `binary/octet-stream`. Only types that say that
+/// it is something else are refused unseen.
 fn may_be_audio(content_type: Option<&str>) -> bool {
-    let Some(content_type) = content_type else {
-        return true;
-    };
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let essence = essence.to_ascii_lowercase();
-    essence.is_empty()
-        || essence.starts_with("audio/")
-        || essence.starts_with("video/")
-        || essence == "application/octet-stream"
-        || essence == "application/ogg"
+    const OTHER_KINDS: [&str; 6] = ["text", "image", "font", "message", "model", "multipart"];
+    const OTHER_FORMATS: [&str; 6] = [
+        "json",
+        "xml",
+        "html",
+        "pdf",
+        "javascript",
+        "x-www-form-urlencoded",
+    ];
+    let essence = content_type.and_then(|it| it.split(';').next());
+    let essence = essence.unwrap_or_default().trim().to_ascii_lowercase();
+    let (kind, format) = essence.split_once('/').unwrap_or((&essence, ""));
+    let syntax = format.rsplit('+').next().unwrap_or_default();
+    !OTHER_KINDS.contains(&kind) && !OTHER_FORMATS.contains(&syntax)
 }
 
 #[cfg(test)]
@@ -208,10 +213,21 @@ mod tests {
             Some("audio/webm; codecs=opus"),
             Some("application/octet-stream"),
             Some("application/ogg"),
+            Some("binary/octet-stream"),
+            Some("application/mp4"),
+            Some("application/x-matroska"),
+            Some("application/vnd.apple.caf"),
+            Some("audio"),
         ] {
             assert!(may_be_audio(yes), "{yes:?}");
         }
-        for no in ["text/plain", "image/png", "application/json", "audio"] {
+        for no in [
+            "text/plain",
+            "Text/CSV; charset=utf-8",
+            "image/png",
+            "application/json",
+            "application/problem+json",
+        ] {
             assert!(!may_be_audio(Some(no)), "{no}");
         }
     }
