@@ -124,7 +124,7 @@ impl Decoder {
         }
     }
 
-    /// Forgets earlier packets: those that follow do not continue them.
+    /// Clears the state that earlier packets left, before a discontinuity.
     pub(crate) fn reset(&mut self) {
         if let Self::Symphonia(decoder) = self {
             decoder.reset();

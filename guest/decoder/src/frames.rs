@@ -64,7 +64,7 @@ pub(crate) struct Frames<R> {
 struct Part {
     info: Option<Info>,
     start_byte: u64,
-    /// Frames that the part has, those that are missing included.
+    /// Frames of the part so far, including missing ones.
     frames: u64,
     /// Samples of encoder delay that are still to be dropped.
     delay: u32,

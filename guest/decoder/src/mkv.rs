@@ -2,8 +2,8 @@
 //!
 //! symphonia's reader loses all that follows a damaged element. This one goes on at the next cluster;
 //! the timeline fills what is missing. Elements are taken as they come, whatever contains them, so
-//! that sizes that are unknown or wrong matter little. The track is the first one that is enabled,
-//! marked as the default and can be decoded, or else the first that can be decoded. A file starts
+//! that sizes that are unknown or wrong matter little. The track is the first enabled
+//! default track that can be decoded, otherwise the first track that can be decoded. A file starts
 //! with its first packet of sound or pictures.
 //!
 //! # Limits

@@ -5,8 +5,8 @@
 //!
 //! What is heard is what the edit list says: parts of the media that are cut out are never given
 //! out, empty edits become silence, and parts may repeat or be in another order. The rate of an edit
-//! is not applied, as in ffmpeg; an edit of rate 0 is silence. Of the tracks the first one that is
-//! enabled and can be decoded is chosen, or the first that can be decoded.
+//! is not applied, as in ffmpeg; an edit of rate 0 is silence. The first enabled track that can
+//! be decoded is chosen, otherwise the first track that can be decoded.
 //!
 //! # Limits
 //! An index of at most [`MAX_INDEX_BYTES`], and [`MAX_FRAGMENTS`] fragments. No encrypted tracks, no
@@ -55,12 +55,14 @@ struct Track<'a> {
     timescale: u32,
     duration: u64,
     edits: Vec<Edit>,
+    /// Whether the edits are those of a list in the file.
+    has_list: bool,
     tables: &'a [u8],
     entry: Entry,
 }
 
 impl Track<'_> {
-    /// Whether the index has samples, besides those of fragments.
+    /// Whether the index itself has samples, not only the fragments.
     fn has_samples(&self) -> bool {
         samples::are_in(self.tables)
     }
@@ -78,6 +80,11 @@ pub(crate) fn decode(source: Box<dyn MediaSource>, out: &mut Out<'_>) -> Result<
     let mut bytes = Bytes::new(source).map_err(|_| DecodeError::Stopped)?;
     let layout = scan(&mut bytes)?;
     let (mut track, decoder) = select(&layout.index)?;
+    if !track.has_list
+        && let Some(edits) = edits::gapless(&layout.index, track.timescale)
+    {
+        track.edits = edits;
+    }
     if !layout.fragments.is_empty() && track.has_samples() {
         // Muxers write the list with the first samples, and do not know of the fragments that follow.
         edits::open_end(&mut track.edits);
@@ -300,6 +307,7 @@ fn read_track(body: &[u8], movie_scale: u32) -> Option<Result<Track<'_>, DecodeE
         timescale,
         duration: boxes::duration(media_header).unwrap_or(0),
         edits,
+        has_list: list.is_some(),
         tables,
         entry,
     }))

@@ -41,6 +41,7 @@ pub(crate) fn decode(input: impl Read, out: &mut Out<'_>) -> Result<(), DecodeEr
     let mut out = Some(out);
     let mut stream: Option<Stream> = None;
     let mut refusal = None;
+    let mut has_others = false;
     while let Some(page) = pages.next()? {
         if page.is_first && stream.as_ref().is_none_or(Stream::has_begun) {
             // The streams of a chain begin together; the first of sound is taken.
@@ -49,7 +50,7 @@ pub(crate) fn decode(input: impl Read, out: &mut Out<'_>) -> Result<(), DecodeEr
                 Identified::Unsupported(what) => {
                     refusal.get_or_insert_with(|| DecodeError::unsupported(what));
                 }
-                Identified::Other => {}
+                Identified::Other => has_others = true,
             }
             continue;
         }
@@ -76,6 +77,7 @@ pub(crate) fn decode(input: impl Read, out: &mut Out<'_>) -> Result<(), DecodeEr
                 }
             }
         }
+        own.starts_at_zero = has_others;
         if let Some(player) = player.as_mut() {
             own.play(&page, player)?;
             if player.is_hopeless() {
@@ -106,6 +108,8 @@ struct Stream {
     /// Granule position of the last page.
     end: Option<i64>,
     has_audio: bool,
+    /// There are other streams, such as pictures, whose time is that of the file.
+    starts_at_zero: bool,
 }
 
 impl Stream {
@@ -120,6 +124,7 @@ impl Stream {
             packets: Vec::new(),
             end: None,
             has_audio: false,
+            starts_at_zero: false,
         }
     }
 
@@ -262,13 +267,14 @@ impl Stream {
         ticks_to_ns(first.saturating_sub(self.codec.pre_skip()), rate_hz)
     }
 
-    /// Starts the timeline: at the first audio, unless pages are missing before it.
+    /// Starts the timeline: at the first audio, unless pages are missing before it, or the file has
+    /// other streams.
     fn begin(&mut self, start_ns: i64, player: &mut Player<'_, '_>) {
         if std::mem::replace(&mut self.has_audio, true) {
             return;
         }
         let missing_ns = i64::from(self.lost_pages).saturating_mul(USUAL_PAGE_NS);
-        let is_damage = start_ns <= missing_ns;
-        player.timeline.start(if is_damage { 0 } else { start_ns });
+        let is_late = self.starts_at_zero || start_ns <= missing_ns;
+        player.timeline.start(if is_late { 0 } else { start_ns });
     }
 }

@@ -52,7 +52,7 @@ impl<'o, 's> Player<'o, 's> {
         match self.decoder.decode(packet, &mut self.decoded) {
             Ok(()) if self.decoded.samples.is_empty() => {
                 self.barren += 1;
-                // A layout that nobody takes is refused even without samples.
+                // Reports an unsupported layout even without samples.
                 self.place(0)?;
                 Ok(false)
             }

@@ -28,7 +28,7 @@ const STEP_BACK_NS: i64 = NS_PER_SEC;
 /// Longest gap that is believed of a file that does not declare its duration.
 const MAX_GAP_NS: i64 = 3_600 * NS_PER_SEC;
 
-/// Excess over the declared duration that is believed, besides a tenth of it.
+/// Tolerated excess over the declared duration, in addition to a tenth of it.
 const EXCESS_NS: i64 = 2 * NS_PER_SEC;
 
 /// Silence of at least this length goes out at [`SILENCE_RATE_HZ`], the rate of clips: it needs no
@@ -175,13 +175,9 @@ impl Timeline {
             self.lag = None;
             return 0;
         }
-        if gap_ns >= FILLED_AT_ONCE_NS || gap_ns < FILLED_LATER_NS {
+        if !(FILLED_LATER_NS..FILLED_AT_ONCE_NS).contains(&gap_ns) {
             self.lag = None;
-            return if gap_ns >= FILLED_AT_ONCE_NS {
-                gap_ns
-            } else {
-                0
-            };
+            return if gap_ns < FILLED_LATER_NS { 0 } else { gap_ns };
         }
         let now_ns = self.output.at_ns();
         let lag = self.lag.get_or_insert(Lag {
@@ -226,6 +222,7 @@ impl Timeline {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
     use crate::out::Sink;

@@ -115,6 +115,7 @@ fn ebml(rest: &mut &[u8], count: usize) -> Option<Vec<usize>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -26,7 +26,7 @@ pub(super) enum Kind {
     InCluster,
 }
 
-/// What is known of an element by its number; `None` of one that should not be here.
+/// Classifies an element by its number; `None` if it does not belong here.
 pub(super) fn kind(number: u32) -> Option<Kind> {
     Some(match number {
         // The file's head, segment, cluster, positions, index, tags, attachments, chapters.
@@ -39,8 +39,8 @@ pub(super) fn kind(number: u32) -> Option<Kind> {
         | 0x1941_A469
         | 0x1043_A770 => Kind::Level1,
         id::INFO | id::TRACKS => Kind::Description,
-        // Besides blocks: position, size of the last cluster, silent tracks, an encrypted block, a
-        // void, a checksum. The latter two are elsewhere as well.
+        // Position, previous size, silent tracks, encrypted block, void and checksum. Void and
+        // checksum occur outside of clusters too.
         id::TIMESTAMP
         | id::SIMPLE_BLOCK
         | id::BLOCK_GROUP
@@ -124,6 +124,7 @@ impl<'a> Iterator for Elements<'a> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
