@@ -13,6 +13,8 @@ mod clients;
 mod full;
 /// What one tenant could find of another's (12, 13).
 mod leaks;
+/// Memory that the host holds: hours of silence, uploads kept for seeking (33, 34).
+mod memory;
 /// Fifty long files (36).
 mod noisy;
 /// The long form.

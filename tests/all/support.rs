@@ -3,6 +3,7 @@
 //! Nothing here asserts what a product promises; it fails only when it cannot do its own work.
 
 pub mod audio;
+pub mod cgroup;
 pub mod files;
 pub mod muxers;
 pub mod program;

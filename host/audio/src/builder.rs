@@ -7,10 +7,11 @@
 use std::time::Duration;
 
 use auricle_speech::audio::samples_to_duration;
-use auricle_speech::{Clip, SAMPLE_RATE};
+use auricle_speech::{Clip, MemoryReservation, SAMPLE_RATE};
 
 use crate::DecodeLimits;
 use crate::error::AudioError;
+use crate::growth::Growth;
 use crate::mix::Mixer;
 use crate::resample::{Resampler, rescale};
 
@@ -38,6 +39,8 @@ pub struct ClipBuilder {
     mixer: Mixer,
     mono: Vec<f32>,
     out: Vec<f32>,
+    /// Where the memory of `out` comes from.
+    growth: Growth,
 }
 
 impl ClipBuilder {
@@ -57,7 +60,19 @@ impl ClipBuilder {
             mixer: Mixer::default(),
             mono: Vec::new(),
             out: Vec::new(),
+            growth: Growth::default(),
         }
+    }
+
+    /// Takes the clip's memory from `reservation`, which the finished clip keeps.
+    #[must_use]
+    pub fn reserving(self, reservation: Box<dyn MemoryReservation>) -> Self {
+        self.growing(Growth::new(reservation))
+    }
+
+    pub(crate) fn growing(mut self, growth: Growth) -> Self {
+        self.growth = growth;
+        self
     }
 
     /// Playing time of what was added.
@@ -90,11 +105,14 @@ impl ClipBuilder {
             self.change_rate(rate_hz)?;
         }
         self.frames += (interleaved.len() / channels) as u64;
-        if self.earlier_samples + rescale(self.frames, rate_hz) > self.max_samples {
+        let samples = self.earlier_samples + rescale(self.frames, rate_hz);
+        if samples > self.max_samples {
             return Err(AudioError::TooLong {
                 max_secs: self.limits.max_duration.as_secs(),
             });
         }
+        // Room also for what the resampler gives when it is flushed.
+        self.growth.make_room(&mut self.out, samples)?;
         if self.resampler.is_none() {
             let out = &mut self.out;
             self.mixer.push(interleaved, &self.shares, rate_hz, out);
@@ -112,7 +130,7 @@ impl ClipBuilder {
     /// [`AudioError::Resample`], a fault of this program.
     pub fn finish(mut self) -> Result<Clip, AudioError> {
         self.flush()?;
-        Ok(Clip::new(self.out))
+        Ok(Clip::reserved(self.out, self.growth.into_reservation()))
     }
 
     fn share(&mut self, weights: &[f32]) -> Result<(), AudioError> {

@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use auricle_speech::Clip;
+use auricle_speech::{Clip, MemoryReservation};
 
 use crate::DecodeLimits;
 use crate::builder::ClipBuilder;
 use crate::error::AudioError;
+use crate::growth::Growth;
 
 /// Collects the channels of one file.
 pub struct ChannelsBuilder {
@@ -18,6 +19,8 @@ pub struct ChannelsBuilder {
     channels: Vec<ClipBuilder>,
     /// The samples of one channel on their way.
     one: Vec<f32>,
+    /// Where the clips' memory comes from.
+    growth: Growth,
 }
 
 impl ChannelsBuilder {
@@ -28,7 +31,15 @@ impl ChannelsBuilder {
             limits,
             channels: Vec::new(),
             one: Vec::new(),
+            growth: Growth::default(),
         }
+    }
+
+    /// Takes the clips' memory from the account of `reservation`, one reservation for each clip.
+    #[must_use]
+    pub fn reserving(mut self, reservation: Box<dyn MemoryReservation>) -> Self {
+        self.growth = Growth::new(reservation);
+        self
     }
 
     /// Playing time of what was added, of all channels together.
@@ -42,7 +53,7 @@ impl ChannelsBuilder {
     ///
     /// # Errors
     /// [`AudioError::TooManyChannels`] and [`AudioError::BadRate`], after which other samples may come;
-    /// [`AudioError::TooLong`], [`AudioError::ChannelsChange`].
+    /// [`AudioError::TooLong`], [`AudioError::ChannelsChange`], [`AudioError::Memory`].
     pub fn push(
         &mut self,
         interleaved: &[f32],
@@ -58,8 +69,10 @@ impl ChannelsBuilder {
                 max_duration: self.limits.max_duration / u32::try_from(channels).unwrap_or(1),
                 ..self.limits.clone()
             };
-            let builders = std::iter::repeat_with(|| ClipBuilder::new(share.clone()));
-            self.channels.extend(builders.take(channels));
+            for _ in 0..channels {
+                let builder = ClipBuilder::new(share.clone()).growing(self.growth.sibling());
+                self.channels.push(builder);
+            }
         }
         if self.channels.len() != channels {
             return Err(AudioError::ChannelsChange {

@@ -1,5 +1,7 @@
 //! Why audio was refused.
 
+use auricle_speech::ReserveError;
+
 /// Why samples were not taken. The messages are fit to be shown to the API's client.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -42,6 +44,12 @@ pub enum AudioError {
         /// Channels then.
         to: usize,
     },
+    /// The clip's memory was not reserved.
+    #[error(transparent)]
+    Memory(#[from] ReserveError),
+    /// The system gave no memory, although it was reserved.
+    #[error("the server is out of memory: try again later")]
+    OutOfMemory,
     /// The resampler refuses its own measures, a fault of this program.
     #[error("the audio cannot be resampled")]
     Resample {

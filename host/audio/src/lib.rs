@@ -2,13 +2,14 @@
 //!
 //! [`ClipBuilder`] takes what a decoder makes of a file, [`ChannelsBuilder`] the same with a clip for
 //! each channel, [`PcmRecorder`] what a live session sends.
-//! Both live as long as their clip grows. Memory is the clip itself (64 kB per second, twice that
-//! while it grows) and a megabyte besides. Decoding is not here: files are decoded in a sandbox, by
+//! Both live as long as their clip grows. Memory is the clip itself (64 kB per second, reserved before
+//! it grows) and a megabyte besides. Decoding is not here: files are decoded in a sandbox, by
 //! the decoder component.
 
 mod builder;
 mod channels;
 mod error;
+mod growth;
 mod mix;
 mod recorder;
 mod resample;

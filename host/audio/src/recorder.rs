@@ -12,6 +12,9 @@ use crate::resample::Resampler;
 /// Part of a second in one chunk of the resampler: 40 ms keeps a live transcript prompt.
 const CHUNKS_PER_SEC: u32 = 25;
 
+/// Room that a recorder keeps for what comes next: 4 s.
+const KEPT_SAMPLES: usize = 64 << 10;
+
 /// Records signed 16-bit little-endian mono PCM of one rate.
 pub struct PcmRecorder {
     resampler: Option<Resampler>,
@@ -94,10 +97,18 @@ impl PcmRecorder {
         Clip::new(self.samples.clone())
     }
 
-    /// Forgets the first `count` of [`samples`](Self::samples), for a session that has
-    /// transcribed them.
-    pub fn discard_front(&mut self, count: usize) {
-        self.samples.drain(..count.min(self.samples.len()));
+    /// Takes the first `count` of [`samples`](Self::samples) out; without a copy where that is all.
+    #[must_use]
+    pub fn take_front(&mut self, count: usize) -> Vec<f32> {
+        if count >= self.samples.len() {
+            return std::mem::take(&mut self.samples);
+        }
+        let front = self.samples.drain(..count).collect();
+        if self.samples.capacity() > KEPT_SAMPLES {
+            // What was taken is counted as given back.
+            self.samples.shrink_to(KEPT_SAMPLES);
+        }
+        front
     }
 
     /// Everything recorded as a clip; the recorder begins the next clip, and keeps an odd byte.

@@ -22,11 +22,11 @@ use auricle_models::{ModelsError, Store};
 use auricle_pipeline::{ModelNames, Pipeline, PipelineParts};
 use auricle_runtime::Runtime;
 use auricle_speech::ModelFiles;
-use auricle_tenancy::{DeploymentStore, SqliteStore, Tenancy, Upkeep};
+use auricle_tenancy::{DeploymentStore, NodeMemory, SqliteStore, Tenancy, Upkeep};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::HandlerApp;
-use crate::config::Config;
+use crate::config::{Config, NodeStorage};
 
 /// The node without its listeners: what `serve` and `transcribe` share.
 pub struct Node {
@@ -45,11 +45,16 @@ pub struct Node {
 }
 
 impl Node {
-    /// Puts the node together. Loads no model yet.
+    /// Puts a node together that works for its own user. Loads no model yet.
     ///
     /// # Errors
     /// When a component cannot be used or the runtime does not start.
     pub fn assemble(config: &Config) -> Result<Self> {
+        Self::assemble_on(config, NodeStorage::unlimited())
+    }
+
+    /// As [`Node::assemble`], for tenants, for whom the host holds what `storage` has room for.
+    fn assemble_on(config: &Config, storage: NodeStorage) -> Result<Self> {
         let models = &config.file.models;
         let store = Arc::new(Store::open(config.store.clone())?);
         let registry = Arc::new(Registry::new(
@@ -86,6 +91,7 @@ impl Node {
         let granted = nn::graphs(graphs.as_ref(), &registry, &scheduler, batch_over);
         let guests = Guests::new(preparer.runtime())
             .with_graphs(granted)
+            .with_spool_dir(storage.spool_dir)
             .with_converter(config.file.audio.ffmpeg.converter()?)
             .with_log_budget(config.file.log.guest_bytes_per_minute);
         let pipeline = Pipeline::new(PipelineParts {
@@ -96,6 +102,7 @@ impl Node {
             graphs,
             names,
             decode_limits: config.file.audio.decode_limits(),
+            memory: storage.memory,
             batch_over,
         });
         Ok(Self {
@@ -155,13 +162,22 @@ impl Server {
             let config = config.clone();
             let assemble = move || -> Result<_> {
                 let store = Arc::new(SqliteStore::open(&config.data_dir)?);
-                let (tenancy, upkeep) = tenancy(&config, Arc::clone(&store))?;
-                let node = Node::assemble(&config)?;
+                let storage = config.file.memory.open(&config.data_dir)?;
+                let memory = Arc::clone(&storage.memory);
+                let (tenancy, upkeep) = tenancy(&config, Arc::clone(&store), memory)?;
+                let node = Node::assemble_on(&config, storage)?;
                 let (control_plane, rollouts) = node.control_plane(&config, store)?;
                 Ok((tenancy, upkeep, node, control_plane, rollouts))
             };
             tokio::task::spawn_blocking(assemble).await??
         };
+        let limits = node.pipeline.memory_limits();
+        tracing::info!(
+            max_held_bytes = limits.memory_bytes,
+            max_spool_bytes = limits.spool_bytes,
+            spool_in_memory = limits.is_spool_in_memory,
+            "memory limits"
+        );
         let model = config.default_model;
         let lease = node.registry.lease(&model, false).await?;
         lease.pin();
@@ -197,11 +213,16 @@ impl Server {
 }
 
 /// Tenants, keys and accounts, from the data directory and the configuration.
-fn tenancy(config: &Config, store: Arc<SqliteStore>) -> Result<(Arc<Tenancy>, Upkeep)> {
-    let tenancy = Tenancy::new(
+fn tenancy(
+    config: &Config,
+    store: Arc<SqliteStore>,
+    memory: Arc<NodeMemory>,
+) -> Result<(Arc<Tenancy>, Upkeep)> {
+    let tenancy = Tenancy::on_node(
         &config.file.credentials,
         Some(store),
         config.file.quotas.clone(),
+        memory,
     )?;
     let upkeep = Upkeep::start(&tenancy)?;
     Ok((tenancy, upkeep))

@@ -4,6 +4,7 @@
 //! Flags win over variables, those over the file, the file over the defaults.
 
 mod fairness;
+mod memory;
 mod models;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,7 @@ use serde::Deserialize;
 use crate::args::{Common, ServeArgs};
 
 pub use fairness::FairnessConfig;
+pub use memory::{MemoryConfig, NodeStorage};
 pub use models::{GraphConfig, IdleUnload, ModelsConfig};
 
 /// The model of requests that name none, when nobody says otherwise.
@@ -46,6 +48,8 @@ pub struct FileConfig {
     pub models: ModelsConfig,
     /// Bounds on audio.
     pub audio: AudioConfig,
+    /// What the host may hold for tenants.
+    pub memory: MemoryConfig,
     /// The WebAssembly runtime.
     pub runtime: RuntimeConfig,
     /// Limits of the first-party components, and of tenants' that name none.

@@ -8,9 +8,11 @@ mod assigner;
 mod frames;
 mod http;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use auricle_audio::DecodeLimits;
 use auricle_runtime::{GuestData, GuestFailure, Revision, Runtime, metered, new_store};
 use auricle_speech::{Clip, MAX_CHUNK_SAMPLES, Span};
 use auricle_telemetry::step;
@@ -20,6 +22,7 @@ use wasmtime::{Engine, Store};
 
 use crate::bindings::live::exports::auricle::http::websocket_handler::Upgrade;
 use crate::convert::span_from_wit;
+use crate::decoding::SpoolConfig;
 use crate::decoding::converter::Converter;
 use crate::log::{LogBudget, LogLines};
 use crate::nn::NnGrant;
@@ -35,6 +38,10 @@ pub use http::{GuestBodyError, RequestBody, ResponseBody};
 
 /// Spans that a chunker may answer with: more than 24 h in chunks of a second.
 const MAX_SPANS: usize = 100_000;
+
+/// Bytes reserved for the buffers of a request between client and handler: the HTTP/2 window or the
+/// messages under way, parts of a form, the answer as it is written.
+const REQUEST_BUFFER_BYTES: u64 = 1 << 20;
 
 /// Bytes of a component's own words in the log.
 const MAX_REASON_BYTES: usize = 1_000;
@@ -56,6 +63,7 @@ pub struct Guests {
     graphs: Option<Arc<dyn Graphs>>,
     converter: Option<Arc<Converter>>,
     log_budget: Arc<LogBudget>,
+    spool_dir: Arc<PathBuf>,
 }
 
 impl Guests {
@@ -68,6 +76,23 @@ impl Guests {
             graphs: None,
             converter: None,
             log_budget: LogBudget::new(u64::MAX),
+            spool_dir: Arc::new(std::env::temp_dir()),
+        }
+    }
+
+    /// Spools large uploads in this directory instead of the system's for temporary files.
+    #[must_use]
+    pub fn with_spool_dir(mut self, dir: PathBuf) -> Self {
+        self.spool_dir = Arc::new(dir);
+        self
+    }
+
+    /// How files of this request are spooled.
+    pub(crate) fn spool(&self, scope: &RequestScope, limits: &DecodeLimits) -> SpoolConfig {
+        SpoolConfig {
+            account: Arc::clone(&scope.account),
+            dir: Arc::clone(&self.spool_dir),
+            max_bytes: limits.max_spool_bytes,
         }
     }
 
@@ -118,6 +143,7 @@ impl Guests {
             path_with_query: request.path_with_query,
             headers: request.headers,
         };
+        session.held_by(&scope.account).await;
         let step = step!("guest", role = "handler");
         let attempt = revision.tally.begin();
         let outcome = run(&mut store, scope.deadline, async |store| {
@@ -168,6 +194,7 @@ impl Guests {
         let attempt = revision.tally.begin();
         let outcome = run(&mut store, scope.deadline, async |store| {
             let handle = store.data_mut().table.push(clip.clone())?;
+            store.data_mut().held.lend(clip);
             let guest = revision.component.0.instantiate_async(&mut *store).await?;
             let borrowed = Resource::new_borrow(handle.rep());
             guest
@@ -191,7 +218,11 @@ impl Guests {
         scope: &RequestScope,
         grants: Grants,
     ) -> Result<Store<GuestState>, GuestFailure> {
-        let place = self.places.take(&scope.account);
+        let buffer_bytes = match role {
+            "handler" => REQUEST_BUFFER_BYTES,
+            _ => 0,
+        };
+        let place = self.places.take(&scope.account, buffer_bytes);
         let place = place.map_err(|failure| counted(role, failure))?;
         let configuration = Arc::clone(&revision.configuration);
         let nn = NnGrant::new(self.graphs.clone(), Arc::clone(&revision.graphs));

@@ -1,14 +1,13 @@
 //! `auricle:audio/clips`: decoded audio behind a handle.
 //!
-//! A clip's samples are shared, never copied, between the handles that refer to them; a slice is a
-//! copy, and counts as what it holds.
+//! A clip's samples are shared, never copied, between the handles that refer to them and to slices of
+//! it; what they share counts once, as long as one of them lives.
 
 use auricle_speech::{Clip, Span};
 use wasmtime::component::Resource;
 
 use crate::bindings::imports::auricle::audio::clips::{ClipError, Host, HostClip};
 use crate::bindings::imports::auricle::audio::types;
-use crate::held::clip_bytes;
 use crate::state::GuestState;
 
 /// Values that one call may answer with: 30 s of samples.
@@ -66,10 +65,7 @@ impl HostClip for GuestState {
     ) -> wasmtime::Result<Result<Resource<Clip>, ClipError>> {
         let clip = self.table.get(&clip)?;
         let part = match checked(clip, span) {
-            Ok(span) => {
-                self.held.check(clip_bytes(span.len_samples()))?;
-                Clip::new(clip.slice(span).to_vec())
-            }
+            Ok(span) => clip.part(span),
             Err(error) => return Ok(Err(error)),
         };
         Ok(Ok(self.push_clip(part)?))

@@ -9,14 +9,14 @@ mod copy;
 mod file;
 pub(crate) mod run;
 mod samples;
+mod spool;
 
 use std::io::Read;
 use std::time::Duration;
 
-use auricle_speech::Clip;
 use auricle_speech::audio::samples_to_duration;
-use auricle_tenancy::OverQuota;
-use bytes::Bytes;
+use auricle_speech::{Clip, ReserveError};
+use auricle_tenancy::{OverQuota, Reservation};
 use tokio::sync::oneshot;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::DynInputStream;
@@ -25,18 +25,15 @@ use crate::bindings::imports::auricle::audio::decoding::{
     DecodeError, Host, SourceFailure as GuestSourceFailure,
 };
 use crate::bindings::imports::auricle::audio::types::Hint;
-use crate::held::clip_bytes;
 use crate::source::SourceFailure;
 use crate::state::GuestState;
 
-/// Seconds after which a tenant whose requests hold all that it may hold can ask again: about one
-/// request's length.
-const HELD_RETRY_SECS: u32 = 5;
-
+pub use copy::CopiedFile;
 pub(crate) use copy::FileCopy;
 pub(crate) use file::HostFile;
 pub use run::Decoding;
 pub(crate) use samples::HostClip;
+pub(crate) use spool::SpoolConfig;
 
 /// What the sender says about a file. Only hints: the bytes decide.
 #[derive(Clone, Debug, Default)]
@@ -80,11 +77,15 @@ impl Media {
         Self { source, copy: None }
     }
 
-    /// The file, and all its bytes in pieces once a decoder is through with it; none where they did not
-    /// arrive, or are more than `max_bytes`.
+    /// The file, and a copy of it once a decoder is through with it; none where its bytes did not
+    /// arrive, are more than `max_bytes`, or `held` cannot grow with them.
     #[must_use]
-    pub fn copied(self, max_bytes: usize) -> (Self, oneshot::Receiver<Vec<Bytes>>) {
-        let (copy, copied) = FileCopy::new(max_bytes);
+    pub fn copied(
+        self,
+        max_bytes: usize,
+        held: Reservation,
+    ) -> (Self, oneshot::Receiver<CopiedFile>) {
+        let (copy, copied) = FileCopy::new(max_bytes, held);
         let copy = Some(copy);
         (Self { copy, ..self }, copied)
     }
@@ -160,23 +161,16 @@ impl GuestState {
             file_name: hint.file_name,
             content_type: hint.content_type,
         };
-        let own = playing_time(self.held.own_left_bytes());
-        let left = playing_time(self.held.left_bytes());
+        // What could never be held is for a shorter file. What other requests hold now is for waiting,
+        // and seen as the clip grows.
+        let longest = playing_time(self.held.most_left_bytes());
         let media = Media::of(MediaSource::Stream(stream));
         let services = self.services()?;
-        let decoding = services.decode(&self.scope, media, hint, channels, left);
+        let decoding = services.decode(&self.scope, media, hint, channels, longest);
         match decoding.await {
             Ok(clips) => {
-                let samples = clips.iter().map(Clip::len_samples).sum();
-                if self.held.check(clip_bytes(samples)).is_err() {
-                    return Ok(Err(DecodeError::OverBudget(HELD_RETRY_SECS)));
-                }
                 let handles = clips.into_iter().map(|clip| self.push_clip(clip));
                 Ok(Ok(handles.collect::<wasmtime::Result<_>>()?))
-            }
-            // What the tenant's other requests hold is for waiting, not for a shorter file.
-            Err(MediaError::TooLong { max_secs }) if left < own && max_secs >= left.as_secs() => {
-                Ok(Err(DecodeError::OverBudget(HELD_RETRY_SECS)))
             }
             Err(error) => Ok(Err(error.into())),
         }
@@ -186,6 +180,29 @@ impl GuestState {
 /// How long a clip of this many bytes plays.
 fn playing_time(bytes: u64) -> Duration {
     samples_to_duration(bytes / size_of::<f32>() as u64)
+}
+
+/// A clip that gets no more memory.
+impl From<ReserveError> for MediaError {
+    fn from(error: ReserveError) -> Self {
+        match error {
+            ReserveError::TooLarge { limit_bytes } => Self::TooLong {
+                max_secs: playing_time(limit_bytes).as_secs(),
+            },
+            ReserveError::TenantFull { retry_after } => {
+                OverQuota::HeldMemory { retry_after }.into()
+            }
+            ReserveError::NodeFull { retry_after } => Self::Overloaded {
+                retry_after_secs: whole_secs(retry_after),
+            },
+        }
+    }
+}
+
+/// Whole seconds, rounded up: an early retry is refused again.
+fn whole_secs(wait: Duration) -> u32 {
+    let secs = wait.as_millis().div_ceil(1000);
+    u32::try_from(secs).unwrap_or(u32::MAX).max(1)
 }
 
 impl From<SourceFailure> for GuestSourceFailure {
@@ -211,10 +228,7 @@ impl From<MediaError> for DecodeError {
                 "its base64 is broken: encode the whole file, and nothing else".to_owned(),
             ),
             MediaError::Source(failure) => Self::Source(failure.into()),
-            MediaError::OverQuota(over) => {
-                let secs = over.retry_after().as_millis().div_ceil(1000);
-                Self::OverBudget(u32::try_from(secs).unwrap_or(u32::MAX).max(1))
-            }
+            MediaError::OverQuota(over) => Self::OverBudget(whole_secs(over.retry_after())),
             MediaError::Overloaded { retry_after_secs } => Self::Overloaded(retry_after_secs),
             MediaError::DeadlineExceeded => Self::DeadlineExceeded,
             MediaError::Internal => Self::Other(None),

@@ -4,7 +4,9 @@
 //! call. Of each only [`KNOWN_SECS`] are kept, so that what a transcription holds beside its own
 //! clip is bounded.
 
+use auricle_speech::audio::samples_to_bytes;
 use auricle_speech::{Clip, KnownVoice, SAMPLE_RATE, Span, SpeakerOptions};
+use auricle_tenancy::HeldKind;
 use wasmtime::component::Resource;
 
 use crate::bindings::imports::auricle::speech::diarization::{
@@ -36,7 +38,7 @@ impl GuestState {
             let clip = self.table.delete(speaker.voice)?;
             known.push(KnownVoice {
                 name: speaker.name,
-                clip: beginning(clip),
+                clip: self.beginning(clip)?,
             });
         }
         Ok(check_known(&known).map(|()| SpeakerOptions {
@@ -45,6 +47,19 @@ impl GuestState {
             max_speakers: options.max_speakers,
             known,
         }))
+    }
+
+    /// What counts of a known speaker's clip; a copy, so that the rest of the clip is given back.
+    fn beginning(&self, clip: Clip) -> wasmtime::Result<Clip> {
+        let end = KNOWN_SECS * u64::from(SAMPLE_RATE);
+        if clip.len_samples() <= end {
+            return Ok(clip);
+        }
+        let samples = clip.slice(Span { start: 0, end });
+        let bytes = samples_to_bytes(samples.len() as u64);
+        let reservation = self.scope.account.reserve(HeldKind::Clip, bytes);
+        let reservation = reservation.map_err(wasmtime::Error::new)?;
+        Ok(Clip::reserved(samples.to_vec(), Box::new(reservation)))
     }
 }
 
@@ -69,14 +84,6 @@ fn check_known(known: &[KnownVoice]) -> Result<(), SpeechError> {
         }
     }
     Ok(())
-}
-
-fn beginning(clip: Clip) -> Clip {
-    let end = KNOWN_SECS * u64::from(SAMPLE_RATE);
-    if clip.len_samples() <= end {
-        return clip;
-    }
-    Clip::new(clip.slice(Span { start: 0, end }).to_vec())
 }
 
 impl Host for GuestState {

@@ -39,7 +39,7 @@ pub mod websocket;
 
 pub use call::{Assigner, Guests, RequestBody, ResponseBody, UpgradeRequest};
 pub use decoding::converter::{Converter, ConverterConfig, ConverterError, confine};
-pub use decoding::{Channels, Decoding, Media, MediaError, MediaHint};
+pub use decoding::{Channels, CopiedFile, Decoding, Media, MediaError, MediaHint};
 pub use nn::services::{GraphError, GraphNames, Graphs, LoadedGraph};
 pub use roles::{
     AssignerComponent, ChunkerComponent, ComponentFile, DecoderComponent, HandlerComponent, Roles,

@@ -25,6 +25,7 @@ mod tensor;
 use std::sync::Arc;
 
 use auricle_speech::{NamedTensor, SAMPLE_RATE, tensor_samples};
+use auricle_tenancy::{HeldKind, Reservation};
 use wasmtime::component::{HasSelf, Linker, Resource};
 
 use bindings::wasi::nn::errors::{self, ErrorCode, HostError};
@@ -127,10 +128,13 @@ impl GuestState {
         }
     }
 
-    fn push_tensor(&mut self, tensor: GuestTensor) -> wasmtime::Result<Resource<GuestTensor>> {
-        let bytes = tensor.size_bytes();
+    fn push_tensor(
+        &mut self,
+        tensor: GuestTensor,
+        reservation: Reservation,
+    ) -> wasmtime::Result<Resource<GuestTensor>> {
         let handle = self.table.push(tensor)?;
-        self.held.hold_bytes(handle.rep(), bytes)?;
+        self.held.hold(handle.rep(), reservation);
         Ok(handle)
     }
 
@@ -139,6 +143,14 @@ impl GuestState {
         graph: Arc<dyn LoadedGraph>,
         given: Named<GuestTensor>,
     ) -> Result<Named<GuestTensor>, GraphError> {
+        // The engine's numbers are a copy of the component's bytes.
+        let bytes = total_bytes(&given);
+        let copied = self.scope.account.reserve(HeldKind::Tensor, bytes);
+        let _copied = copied.map_err(|_| {
+            GraphError::TooLarge(format!(
+                "the inputs take {bytes} bytes, more than may be held now"
+            ))
+        })?;
         let inputs = given
             .into_iter()
             .map(|(name, tensor)| named(&name, tensor))
@@ -161,20 +173,31 @@ impl GuestState {
         &mut self,
         outputs: Named<GuestTensor>,
     ) -> wasmtime::Result<Result<Named<Resource<GuestTensor>>, GraphError>> {
-        let bytes = outputs.iter().fold(0_u64, |sum, (_, tensor)| {
-            sum.saturating_add(tensor.size_bytes())
+        let bytes = total_bytes(&outputs);
+        let reserve = |(_, tensor): &(String, GuestTensor)| {
+            self.held.reserve(HeldKind::Tensor, tensor.size_bytes())
+        };
+        let reserved = self.held.check(bytes).and_then(|()| {
+            let reserved = outputs.iter().map(reserve);
+            reserved.collect::<Result<Vec<_>, _>>()
         });
-        if self.held.check(bytes).is_err() {
+        let Ok(reserved) = reserved else {
             return Ok(Err(GraphError::TooLarge(format!(
                 "the outputs take {bytes} bytes, more than this component may still hold"
             ))));
-        }
+        };
         let mut handles = Vec::with_capacity(outputs.len());
-        for (name, tensor) in outputs {
-            handles.push((name, self.push_tensor(tensor)?));
+        for ((name, tensor), reservation) in outputs.into_iter().zip(reserved) {
+            handles.push((name, self.push_tensor(tensor, reservation)?));
         }
         Ok(Ok(handles))
     }
+}
+
+fn total_bytes(tensors: &Named<GuestTensor>) -> u64 {
+    tensors.iter().fold(0, |sum: u64, (_, tensor)| {
+        sum.saturating_add(tensor.size_bytes())
+    })
 }
 
 /// A component's tensor with its name, checked.
@@ -199,12 +222,10 @@ impl HostTensor for GuestState {
     ) -> wasmtime::Result<Resource<GuestTensor>> {
         let tensor = GuestTensor::new(dimensions, ty, data);
         // This call has no way to refuse; the computation says so.
-        let fits = self.held.check(tensor.size_bytes()).is_ok();
-        self.push_tensor(if fits {
-            tensor
-        } else {
-            GuestTensor::over_budget(ty)
-        })
+        match self.held.reserve(HeldKind::Tensor, tensor.size_bytes()) {
+            Ok(reservation) => self.push_tensor(tensor, reservation),
+            Err(_) => Ok(self.table.push(GuestTensor::over_budget(ty))?),
+        }
     }
 
     fn dimensions(&mut self, tensor: Resource<GuestTensor>) -> wasmtime::Result<Vec<u32>> {

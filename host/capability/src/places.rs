@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use auricle_runtime::GuestFailure;
-use auricle_tenancy::{Account, LiveInstance};
+use auricle_tenancy::{Account, HeldKind, LiveInstance, Reservation};
 
 /// What one request takes at once: whatever else is at work, a tenant may have so many.
 const PER_REQUEST: usize = 4;
@@ -23,7 +23,11 @@ pub(crate) struct Places {
 
 /// A place, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<Places>);
+pub(crate) struct Place {
+    places: Arc<Places>,
+    /// Memory of the request's buffers.
+    buffers: Option<Reservation>,
+}
 
 impl Places {
     pub(crate) fn new(most: usize) -> Arc<Self> {
@@ -33,21 +37,26 @@ impl Places {
         })
     }
 
-    /// A place for an instance of this tenant's.
+    /// A place for an instance of this tenant's, and `buffer_bytes` of memory for its buffers.
     ///
     /// # Errors
-    /// [`GuestFailure::PoolExhausted`] when none is free; [`GuestFailure::OverQuota`] when the tenant
-    /// has as many as are.
+    /// [`GuestFailure::PoolExhausted`] when none is free, or no memory; [`GuestFailure::OverQuota`]
+    /// when the tenant has as many as are, or its share of the memory.
     pub(crate) fn take(
         self: &Arc<Self>,
         account: &Arc<Account>,
+        buffer_bytes: u64,
     ) -> Result<(Place, LiveInstance), GuestFailure> {
         let one_more = |live| Some(live + 1).filter(|live| *live <= self.most);
         let live = self
             .live
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
             .map_err(|_| GuestFailure::PoolExhausted)?;
-        let place = Place(Arc::clone(self));
+        let mut place = Place {
+            places: Arc::clone(self),
+            buffers: None,
+        };
+        place.buffers = Some(account.reserve(HeldKind::Buffer, buffer_bytes)?);
         let free = self.most.saturating_sub(live);
         let most = free.max(PER_REQUEST);
         let instance = LiveInstance::begin(account, most).map_err(GuestFailure::OverQuota)?;
@@ -57,13 +66,15 @@ impl Places {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.live.fetch_sub(1, Ordering::Relaxed);
+        self.places.live.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use auricle_tenancy::{NodeLimits, NodeMemory, Quotas};
 
     use super::*;
 
@@ -73,7 +84,7 @@ mod tests {
     ) -> (Vec<(Place, LiveInstance)>, GuestFailure) {
         let mut taken = Vec::new();
         loop {
-            match places.take(account) {
+            match places.take(account, 0) {
                 Ok(place) => taken.push(place),
                 Err(failure) => return (taken, failure),
             }
@@ -89,7 +100,7 @@ mod tests {
         assert!(matches!(failure, GuestFailure::OverQuota(_)), "{failure}");
         let (second, _) = take_all(&places, &other);
         assert_eq!(second.len(), 30);
-        places.take(&Account::unlimited()).unwrap();
+        places.take(&Account::unlimited(), 0).unwrap();
         drop(first);
         // 60 of 120 now, with those that it has.
         assert_eq!(take_all(&places, &other).0.len(), 30);
@@ -104,14 +115,38 @@ mod tests {
     }
 
     #[test]
+    fn buffers_of_a_request_are_reserved_with_its_place() {
+        let places = Places::new(8);
+        let node = NodeMemory::new(NodeLimits {
+            memory_bytes: 32 << 20,
+            ..NodeLimits::UNLIMITED
+        });
+        let account = Arc::new(Account::on_node(Quotas::default(), Arc::clone(&node)));
+        let place = places.take(&account, 12 << 20).unwrap();
+        let failure = places.take(&account, 12 << 20).unwrap_err();
+        assert!(matches!(failure, GuestFailure::OverQuota(_)), "{failure}");
+        let other = Arc::new(Account::on_node(Quotas::default(), node));
+        let others = places.take(&other, 12 << 20).unwrap();
+        let third = Arc::new(Account::on_node(
+            Quotas::default(),
+            Arc::clone(other.node()),
+        ));
+        let failure = places.take(&third, 12 << 20).unwrap_err();
+        assert_eq!(failure, GuestFailure::PoolExhausted);
+        drop((place, others));
+        assert_eq!(account.held_bytes(), 0);
+        assert_eq!(places.live.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
     fn a_node_without_a_place_says_that_it_is_the_node() {
         let places = Places::new(2);
         let accounts = [(); 3].map(|()| Account::unlimited());
         let mut held = Vec::new();
         for account in &accounts[..2] {
-            held.push(places.take(account).unwrap());
+            held.push(places.take(account, 0).unwrap());
         }
-        let failure = places.take(&accounts[2]).unwrap_err();
+        let failure = places.take(&accounts[2], 0).unwrap_err();
         assert_eq!(failure, GuestFailure::PoolExhausted);
     }
 }

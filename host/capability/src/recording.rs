@@ -1,7 +1,9 @@
 //! `auricle:audio/recording`: live audio that is still arriving.
 
 use auricle_audio::PcmRecorder;
+use auricle_speech::audio::samples_to_bytes;
 use auricle_speech::{Clip, SAMPLE_RATE};
+use auricle_tenancy::HeldKind;
 use wasmtime::component::Resource;
 
 use crate::bindings::imports::auricle::audio::recording::{Host, HostRecorder, RecordError};
@@ -26,11 +28,13 @@ impl HostRecorder for GuestState {
     ) -> wasmtime::Result<Result<(), RecordError>> {
         let number = recorder.rep();
         let recorder = self.table.get_mut(&recorder)?;
-        if recorder.samples().len() + pcm.len() / 2 > MAX_SAMPLES {
+        let length = recorder.samples().len();
+        if length + pcm.len() / 2 > MAX_SAMPLES {
             return Ok(Err(RecordError::Full));
         }
+        self.held
+            .hold_recorder(number, length + pcm.len().div_ceil(2))?;
         let appended = recorder.append(&pcm);
-        self.held.hold_recorder(number, recorder.samples().len())?;
         Ok(appended.map_err(|error| RecordError::Other(Some(error.to_string()))))
     }
 
@@ -49,9 +53,15 @@ impl HostRecorder for GuestState {
             .samples()
             .len()
             .min(usize::try_from(samples).unwrap_or(usize::MAX));
-        let clip = Clip::new(recorder.samples().get(..count).unwrap_or_default().to_vec());
-        recorder.discard_front(count);
-        self.held.hold_recorder(number, recorder.samples().len())?;
+        let rest = recorder.samples().len() - count;
+        if rest == 0 {
+            // Nothing is copied: the recorder's memory becomes the clip's.
+            self.held.hold_recorder(number, 0)?;
+        }
+        let bytes = samples_to_bytes(count as u64);
+        let reservation = self.held.reserve(HeldKind::Clip, bytes)?;
+        let clip = Clip::reserved(recorder.take_front(count), Box::new(reservation));
+        self.held.hold_recorder(number, rest)?;
         self.push_clip(clip)
     }
 

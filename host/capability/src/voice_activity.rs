@@ -5,7 +5,9 @@
 //! lives.
 
 use auricle_audio::PcmRecorder;
+use auricle_speech::audio::samples_to_bytes;
 use auricle_speech::{Clip, MAX_GRAPH_JOB_SAMPLES, SAMPLE_RATE, VOICE_FRAME_SAMPLES, VoiceStream};
+use auricle_tenancy::HeldKind;
 use wasmtime::component::Resource;
 
 use crate::bindings::imports::auricle::speech::types::SpeechError as WitSpeechError;
@@ -66,8 +68,7 @@ impl GuestState {
     ) -> wasmtime::Result<Result<Vec<f32>, SpeechError>> {
         let (scope, number) = (self.scope.clone(), detector.rep());
         let sound = self.table.get_mut(detector)?;
-        let samples = sound.recorder.samples().to_vec();
-        sound.recorder.discard_front(samples.len());
+        let samples = sound.recorder.take_front(usize::MAX);
         let stream = std::mem::take(&mut sound.stream);
         let held = stream.waiting.len() + stream.state.len();
         self.held.hold_recorder(number, held)?;
@@ -104,7 +105,8 @@ impl Host for GuestState {
         let clip = self.table.get(&clip)?.clone();
         // What the device answers lies in the host until the component has it.
         let frames = clip.len_samples().div_ceil(VOICE_FRAME_SAMPLES);
-        self.held.check(frames * size_of::<f32>() as u64)?;
+        let bytes = samples_to_bytes(frames);
+        let _held = self.held.reserve(HeldKind::Tensor, bytes)?;
         Ok(self.probabilities_of(clip).await.map_err(error_to_wit))
     }
 }
@@ -133,11 +135,11 @@ impl HostDetector for GuestState {
             let text = "more than 60 s of audio at once: push it in pieces".to_owned();
             return Ok(Err(WitSpeechError::InvalidOption(text)));
         }
+        let coming = sound.recorder.samples().len() + pcm.len().div_ceil(2);
+        self.held.hold_recorder(number, coming)?;
         if let Err(error) = sound.recorder.append(&pcm) {
             return Ok(Err(WitSpeechError::Other(Some(error.to_string()))));
         }
-        let samples = sound.recorder.samples().len();
-        self.held.hold_recorder(number, samples)?;
         let listened = self.listen(&detector, false).await?;
         Ok(listened.map_err(error_to_wit))
     }

@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use auricle_tenancy::{Account, HeldKind, Reservation};
 use tokio::sync::Mutex;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
@@ -47,6 +48,8 @@ struct Connection {
     /// What it has received and not dealt with.
     kept: VecDeque<Message>,
     kept_bytes: usize,
+    /// Pays for what is kept.
+    held: Option<Reservation>,
     /// Messages before `kept`, counted from the instance's first one.
     dealt_with: u64,
     /// Whether `kept` is all of it.
@@ -71,6 +74,7 @@ impl Session {
             again: VecDeque::new(),
             kept: VecDeque::new(),
             kept_bytes: 0,
+            held: None,
             dealt_with: 0,
             is_whole: true,
             state: None,
@@ -93,6 +97,13 @@ impl Session {
         connection.goes_on = connection.state.is_some();
         connection.superseded = Some(superseded);
         connection.hands_over = false;
+    }
+
+    /// What is kept is on this account.
+    pub(crate) async fn held_by(&self, account: &Arc<Account>) {
+        let mut connection = self.0.lock().await;
+        let held = || account.reservation(HeldKind::Buffer);
+        connection.held.get_or_insert_with(held);
     }
 
     /// Whether the instance was told to hand over.
@@ -139,12 +150,22 @@ impl Connection {
         }
         self.kept_bytes += size(message);
         self.kept.push_back(message.clone());
-        if self.kept_bytes > MAX_KEPT_BYTES || self.kept.len() > MAX_KEPT_MESSAGES {
+        let fits = self.kept_bytes <= MAX_KEPT_BYTES && self.kept.len() <= MAX_KEPT_MESSAGES;
+        if !(fits && self.cover_kept()) {
             self.is_whole = false;
             self.dealt_with += self.kept.len() as u64;
             self.kept.clear();
             self.kept_bytes = 0;
+            self.cover_kept();
         }
+    }
+
+    /// Reserves memory for what is kept; whether it is to be had.
+    fn cover_kept(&mut self) -> bool {
+        let bytes = self.kept_bytes as u64;
+        self.held
+            .as_mut()
+            .is_none_or(|held| held.cover(bytes).is_ok())
     }
 
     /// Forgets what comes before `position`.
@@ -243,6 +264,7 @@ impl HostSocketInterface for GuestState {
         let mut connection = self.table.get(&socket)?.0.lock().await;
         connection.state = Some(state);
         connection.deal_with(position);
+        connection.cover_kept();
         connection.checkpoints += 1;
         let superseded = connection.superseded.as_ref();
         let is_superseded = superseded.is_some_and(|superseded| superseded());

@@ -20,10 +20,10 @@
 //! No compression (`permessage-deflate`), no subprotocols, no WebSockets over HTTP/2, and no
 //! longest duration: a socket lives as long as its client answers pings.
 
+mod backlog;
 mod session;
 mod wire;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -113,7 +113,7 @@ pub struct SocketReceiver {
     queue: mpsc::UnboundedReceiver<Message>,
     /// Taken from the queue by [`SocketReceiver::ready`], not yet handed out.
     next: Option<Message>,
-    backlog: Arc<AtomicUsize>,
+    backlog: Arc<backlog::Backlog>,
     end: Arc<OnceLock<wire::End>>,
 }
 
@@ -127,7 +127,7 @@ impl SocketReceiver {
         self.ready().await;
         match (self.next.take(), self.end.get()) {
             (Some(message), _) => {
-                self.backlog.fetch_sub(message.cost(), Ordering::Relaxed);
+                self.backlog.remove(message.cost());
                 Ok(Some(message))
             }
             (None, Some(wire::End::Closed { .. })) => Ok(None),
@@ -145,7 +145,7 @@ impl SocketReceiver {
     /// Bytes received and not yet handed out, with what each message costs on top.
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
-        self.backlog.load(Ordering::Relaxed)
+        self.backlog.bytes()
     }
 }
 

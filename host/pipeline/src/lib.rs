@@ -40,10 +40,11 @@ use auricle_deployment::{DeployError, Deployments, TenantDeployments};
 use auricle_inference::{DeviceStats, InferenceError, Lease, Registry, Scheduler};
 use auricle_speech::audio::samples_to_duration;
 use auricle_speech::{
-    Clip, LanguageScore, MAX_CHUNK_SAMPLES, RequestClass, SpeakerOptions, TranscribeOptions, Turn,
+    Clip, LanguageScore, MAX_CHUNK_SAMPLES, RequestClass, ReserveError, SpeakerOptions,
+    TranscribeOptions, Turn,
 };
 use auricle_telemetry::{Snapshot, step};
-use auricle_tenancy::OverQuota;
+use auricle_tenancy::{NodeLimits, NodeMemory, OverQuota};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tracing::Instrument;
@@ -76,6 +77,7 @@ struct Inner {
     graphs: Option<GraphParts>,
     names: Arc<ModelNames>,
     decode_limits: DecodeLimits,
+    memory: Arc<NodeMemory>,
     shadows: shadow::Place,
     batch_over: Duration,
 }
@@ -96,6 +98,8 @@ pub struct PipelineParts {
     pub names: ModelNames,
     /// Bounds on audio that is decoded.
     pub decode_limits: DecodeLimits,
+    /// What the host holds for tenants.
+    pub memory: Arc<NodeMemory>,
     /// Longest audio that anybody waits for; work on more is batch, whatever the request said.
     pub batch_over: Duration,
 }
@@ -112,6 +116,7 @@ impl Pipeline {
             graphs,
             names,
             decode_limits,
+            memory,
             batch_over,
         } = parts;
         let inner = Inner {
@@ -122,6 +127,7 @@ impl Pipeline {
             graphs,
             names: Arc::new(names),
             decode_limits,
+            memory,
             shadows: shadow::place(),
             batch_over,
         };
@@ -160,6 +166,12 @@ impl Pipeline {
         &self.inner.deployments
     }
 
+    /// Limits of what the host holds for tenants.
+    #[must_use]
+    pub fn memory_limits(&self) -> NodeLimits {
+        self.inner.memory.limits()
+    }
+
     /// Loaded models and the devices, as they are now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -180,7 +192,18 @@ impl Pipeline {
             models: models.collect(),
             devices,
             revisions: inner.deployments.revisions(),
+            held: Some(held(&inner.memory)),
         }
+    }
+}
+
+fn held(memory: &NodeMemory) -> auricle_telemetry::Held {
+    let limits = memory.limits();
+    let kinds = memory.held().map(|(kind, bytes)| (kind.name(), bytes));
+    auricle_telemetry::Held {
+        kinds: kinds.to_vec(),
+        max_memory_bytes: limits.memory_bytes,
+        max_spool_bytes: limits.spool_bytes,
     }
 }
 
@@ -346,6 +369,23 @@ pub(crate) fn over_limit(over: &OverQuota) -> SpeechError {
     let wait = over.retry_after().as_millis().div_ceil(1000);
     SpeechError::OverLimit {
         retry_after_secs: u32::try_from(wait).unwrap_or(u32::MAX).max(1),
+    }
+}
+
+/// What a client is told when memory for its work is not to be had.
+pub(crate) fn no_memory(error: ReserveError) -> SpeechError {
+    let secs = |wait: Duration| {
+        let secs = wait.as_millis().div_ceil(1000);
+        u32::try_from(secs).unwrap_or(u32::MAX).max(1)
+    };
+    match error {
+        ReserveError::TooLarge { .. } => SpeechError::InvalidOption(error.to_string()),
+        ReserveError::TenantFull { retry_after } => SpeechError::OverLimit {
+            retry_after_secs: secs(retry_after),
+        },
+        ReserveError::NodeFull { retry_after } => SpeechError::Overloaded {
+            retry_after_secs: secs(retry_after),
+        },
     }
 }
 

@@ -11,17 +11,19 @@ use auricle_diarization::{
     Diarization, DiarizationError, DiarizeOptions, Diarized, KnownSpeaker, VoiceJob, is_silent,
 };
 use auricle_inference::Lease;
+use auricle_speech::audio::samples_to_bytes;
 use auricle_speech::{
     CancelFlag, Clip, GraphEngine, GraphResult, GraphWork, KnownVoice, Span, SpeakerOptions, Turn,
 };
 use auricle_telemetry::step;
+use auricle_tenancy::HeldKind;
 use futures::{StreamExt, pin_mut, stream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use crate::graphs::{GraphParts, SpeakerModels};
-use crate::{Inner, Pipeline};
+use crate::{Inner, Pipeline, no_memory};
 
 /// Windows of one piece of work: 20 s of audio, some 0.15 s of one core. Four (and five voices) are
 /// no faster and keep 100 MB more in each thread.
@@ -182,6 +184,9 @@ impl<'a> Line<'a> {
         options: DiarizeOptions,
         share: &watch::Sender<f32>,
     ) -> Result<Diarized, SpeechError> {
+        let bytes = clip_analysis_bytes(clip);
+        let reserved = self.scope.account.reserve(HeldKind::Clip, bytes);
+        let _reserved = reserved.map_err(no_memory)?;
         let mut diarization = Diarization::new(clip.len_samples());
         self.segment(clip, &mut diarization, share).await?;
         self.embed(clip, &mut diarization, share).await?;
@@ -279,6 +284,13 @@ impl<'a> Line<'a> {
         }
         Ok(())
     }
+}
+
+/// Memory of a diarization between its model calls. For each second of audio (64,000 bytes) it keeps
+/// a window's 589 frames of four bytes and up to three voices of 1 KiB, and the matrix of voices while
+/// it compares them: an eighth of the clip.
+fn clip_analysis_bytes(clip: &Clip) -> u64 {
+    samples_to_bytes(clip.len_samples()) / 8
 }
 
 /// The voices in batches of at most [`BATCH_VOICES`], those of a batch equally long together.

@@ -134,7 +134,7 @@ impl Line<'_> {
         match (asked_language(self.options, lease)?, first) {
             (Some(language), _) => Ok(language),
             (None, Some(first)) => {
-                let speech = Clip::new(clip.slice(window(clip, *first)).to_vec());
+                let speech = clip.part(window(clip, *first));
                 let scores = detect_language(inner, self.scope, lease, &speech).await?;
                 Ok(best(&scores, &self.options.languages))
             }

@@ -1,5 +1,6 @@
 //! Why an instance ended before it answered.
 
+use auricle_speech::ReserveError;
 use auricle_tenancy::OverQuota;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
@@ -31,8 +32,8 @@ pub enum GuestFailure {
     /// It broke the rules of its role; the text is for the operator.
     #[error("the component broke its contract: {0}")]
     ContractBroken(String),
-    /// All instances of the node are in use.
-    #[error("no instance is free")]
+    /// All instances of the node are in use, or all the memory that it may hold.
+    #[error("the node has no room for another instance")]
     PoolExhausted,
     /// Its tenant's components use as much as they may, or have.
     #[error("the tenant is over a quota: {0}")]
@@ -52,8 +53,14 @@ impl GuestFailure {
         if let Some(over) = error.downcast_ref::<OverQuota>().copied() {
             return Self::OverQuota(over);
         }
+        if let Some(refusal) = error.downcast_ref::<ReserveError>() {
+            return (*refusal).into();
+        }
         if let Some(over) = limits.over_quota() {
             return Self::OverQuota(over);
+        }
+        if limits.node_full() {
+            return Self::PoolExhausted;
         }
         if limits.memory_refused() {
             return Self::OutOfMemory;
@@ -81,6 +88,18 @@ impl GuestFailure {
             Self::ContractBroken(_) => "contract_broken",
             Self::PoolExhausted => "pool_exhausted",
             Self::OverQuota(_) => "over_quota",
+        }
+    }
+}
+
+impl From<ReserveError> for GuestFailure {
+    fn from(error: ReserveError) -> Self {
+        match error {
+            ReserveError::TooLarge { .. } => Self::LimitExceeded(error.to_string()),
+            ReserveError::TenantFull { retry_after } => {
+                Self::OverQuota(OverQuota::HeldMemory { retry_after })
+            }
+            ReserveError::NodeFull { .. } => Self::PoolExhausted,
         }
     }
 }

@@ -76,6 +76,7 @@ pub struct LimitState {
     memory_bytes: usize,
     memory_refused: bool,
     over_quota: Option<OverQuota>,
+    node_full: bool,
     table_refused: bool,
 }
 
@@ -89,6 +90,7 @@ impl LimitState {
             memory_bytes: 0,
             memory_refused: false,
             over_quota: None,
+            node_full: false,
             table_refused: false,
         }
     }
@@ -109,6 +111,12 @@ impl LimitState {
     #[must_use]
     pub fn over_quota(&self) -> Option<OverQuota> {
         self.over_quota
+    }
+
+    /// Whether memory was asked for and refused because the node has none left.
+    #[must_use]
+    pub fn node_full(&self) -> bool {
+        self.node_full
     }
 
     /// Whether table elements were asked for and refused.
@@ -143,6 +151,10 @@ impl ResourceLimiter for LimitState {
             }
             Err(MemoryRefusal::Shared(over)) => {
                 self.over_quota = Some(over);
+                return Ok(false);
+            }
+            Err(MemoryRefusal::Node) => {
+                self.node_full = true;
                 return Ok(false);
             }
         }

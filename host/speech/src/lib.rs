@@ -7,6 +7,7 @@
 //! - [`audio`]: sample rate, [`Clip`], [`Span`].
 //! - [`class`]: how urgent work is.
 //! - [`language`]: Whisper's languages, codes and names.
+//! - [`memory`]: host memory reserved before it is allocated.
 //! - [`transcript`]: words, segments, turns, the finished transcript.
 //! - [`options`]: what a caller asks of a transcription.
 //! - [`engine`]: the traits behind which an engine lives.
@@ -19,6 +20,7 @@ pub mod class;
 pub mod engine;
 pub mod graph;
 pub mod language;
+pub mod memory;
 pub mod options;
 pub mod tenant;
 pub mod tensor;
@@ -32,6 +34,7 @@ pub use graph::{
     VOICE_FRAME_SAMPLES, VoiceStream, tensor_samples,
 };
 pub use language::Language;
+pub use memory::{MemoryReservation, ReserveError};
 pub use options::{
     DecodeOptions, KnownVoice, SpeakerOptions, Task, TranscribeOptions, VoiceOptions,
 };

@@ -92,6 +92,17 @@ pub struct Revision {
     pub running: u64,
 }
 
+/// What the host holds for tenants.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Bytes of each kind, by its label.
+    pub kinds: Vec<(&'static str, u64)>,
+    /// Limit of memory, in bytes.
+    pub max_memory_bytes: u64,
+    /// Limit of uploads spooled to disk, in bytes.
+    pub max_spool_bytes: u64,
+}
+
 /// What has a value at any time, at the time of a reading.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -101,6 +112,8 @@ pub struct Snapshot {
     pub devices: Vec<Device>,
     /// What tenants have deployed and used since the start.
     pub revisions: Vec<Revision>,
+    /// What the host holds for tenants, where it keeps a ledger.
+    pub held: Option<Held>,
 }
 
 /// Every metric there is; see the crate's documentation.
@@ -128,6 +141,8 @@ pub struct Metrics {
     queued_audio: Value,
     queued_jobs: Value,
     busy_workers: Value,
+    held: Value,
+    held_limit: Value,
     process: Value,
 }
 
@@ -166,6 +181,8 @@ impl Metrics {
             queued_audio: Value::default(),
             queued_jobs: Value::default(),
             busy_workers: Value::default(),
+            held: Value::default(),
+            held_limit: Value::default(),
             process: Value::default(),
         };
         metrics.register();
@@ -235,6 +252,8 @@ impl Metrics {
                 names::QUEUED_AUDIO => registry.register(key, help, self.queued_audio.clone()),
                 names::QUEUED_JOBS => registry.register(key, help, self.queued_jobs.clone()),
                 names::BUSY_WORKERS => registry.register(key, help, self.busy_workers.clone()),
+                names::HELD => registry.register(key, help, self.held.clone()),
+                names::HELD_LIMIT => registry.register(key, help, self.held_limit.clone()),
                 _ => registry.register(key, help, self.process.clone()),
             }
         }
@@ -342,6 +361,9 @@ impl Metrics {
             set(&self.queued_jobs, &labels, device.queued_jobs as f64);
             set(&self.busy_workers, &labels, device.busy_workers as f64);
         }
+        if let Some(held) = &now.held {
+            self.set_held(held);
+        }
         set(
             &self.process,
             &Labels::new(),
@@ -351,6 +373,18 @@ impl Metrics {
         // Writing to a string does not fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
         text
+    }
+
+    fn set_held(&self, held: &Held) {
+        for (kind, bytes) in &held.kinds {
+            set(&self.held, &owned([("kind", kind)]), *bytes as f64);
+        }
+        for (pool, limit) in [
+            ("memory", held.max_memory_bytes),
+            ("spool", held.max_spool_bytes),
+        ] {
+            set(&self.held_limit, &owned([("pool", pool)]), limit as f64);
+        }
     }
 
     fn set_models(&self, models: &[Model]) {

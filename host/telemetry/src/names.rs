@@ -37,10 +37,12 @@ pub(crate) const MODEL_LEASES: &str = "auricle_model_leases";
 pub(crate) const QUEUED_AUDIO: &str = "auricle_queued_audio_seconds";
 pub(crate) const QUEUED_JOBS: &str = "auricle_queued_jobs";
 pub(crate) const BUSY_WORKERS: &str = "auricle_busy_workers";
+pub(crate) const HELD: &str = "auricle_held_bytes";
+pub(crate) const HELD_LIMIT: &str = "auricle_held_limit_bytes";
 pub(crate) const RESIDENT: &str = "auricle_process_resident_memory_bytes";
 
 /// All of them.
-pub const ALL: [Name; 22] = [
+pub const ALL: [Name; 24] = [
     name(REQUESTS, "Requests that have ended, WebSockets included"),
     name(
         REQUEST_DURATION,
@@ -95,6 +97,14 @@ pub const ALL: [Name; 22] = [
     name(QUEUED_AUDIO, "Seconds of audio that wait for a device"),
     name(QUEUED_JOBS, "Jobs that wait for a device"),
     name(BUSY_WORKERS, "Threads of a device that compute"),
+    name(
+        HELD,
+        "Memory and spool disk that the host holds for tenants, by kind",
+    ),
+    name(
+        HELD_LIMIT,
+        "Most memory or spool disk that the host holds for tenants",
+    ),
     name(
         RESIDENT,
         "Resident memory of the process, mapped files included",

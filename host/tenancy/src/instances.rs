@@ -7,7 +7,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use auricle_speech::ReserveError;
+
 use crate::ledger::{Account, OverQuota};
+use crate::memory::HeldKind;
+use crate::reservation::Reservation;
 
 /// Weight of the latest instance in the mean life, as a divisor.
 const MEAN_WEIGHT: u32 = 8;
@@ -27,7 +31,7 @@ pub(crate) struct Holdings {
 
 impl Holdings {
     /// When one of them will probably have ended, if they end evenly.
-    fn next_end(&self) -> Duration {
+    pub(crate) fn next_end(&self) -> Duration {
         let instances = u32::try_from(self.instances).unwrap_or(u32::MAX).max(1);
         (self.mean_life / instances).clamp(Duration::from_secs(1), MAX_RETRY_AFTER)
     }
@@ -38,6 +42,8 @@ impl Holdings {
 pub struct LiveInstance {
     account: Arc<Account>,
     memory_bytes: u64,
+    /// The same in the node's ledger.
+    reservation: Reservation,
     since: Instant,
 }
 
@@ -48,6 +54,8 @@ pub enum MemoryRefusal {
     Alone,
     /// Others of its tenant's hold what is missing.
     Shared(OverQuota),
+    /// The node has no memory left.
+    Node,
 }
 
 impl LiveInstance {
@@ -66,6 +74,7 @@ impl LiveInstance {
         Ok(Self {
             account: Arc::clone(account),
             memory_bytes: 0,
+            reservation: account.reservation(HeldKind::Guest),
             since: Instant::now(),
         })
     }
@@ -75,6 +84,20 @@ impl LiveInstance {
     /// # Errors
     /// [`MemoryRefusal`]; nothing is counted then.
     pub fn hold_memory(&mut self, more: u64) -> Result<(), MemoryRefusal> {
+        let before = self.reservation.bytes();
+        self.reservation
+            .resize(before.saturating_add(more))
+            .map_err(refusal)?;
+        let counted = self.count_memory(more);
+        if counted.is_err() {
+            // Shrinking never fails.
+            let _ = self.reservation.resize(before);
+        }
+        counted
+    }
+
+    /// Counts it against the tenant's quota.
+    fn count_memory(&mut self, more: u64) -> Result<(), MemoryRefusal> {
         let limit_bytes = self.account.quotas().max_guest_memory_bytes;
         let mut holdings = self.account.holdings();
         let total = holdings.memory_bytes.saturating_add(more);
@@ -91,6 +114,16 @@ impl LiveInstance {
         holdings.memory_bytes = total;
         self.memory_bytes += more;
         Ok(())
+    }
+}
+
+fn refusal(error: ReserveError) -> MemoryRefusal {
+    match error {
+        ReserveError::TooLarge { .. } => MemoryRefusal::Alone,
+        ReserveError::TenantFull { retry_after } => {
+            MemoryRefusal::Shared(OverQuota::HeldMemory { retry_after })
+        }
+        ReserveError::NodeFull { .. } => MemoryRefusal::Node,
     }
 }
 
@@ -112,6 +145,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
     use super::*;
+    use crate::memory::{NodeLimits, NodeMemory};
     use crate::quota::Quotas;
 
     fn account(max_guest_memory_bytes: u64) -> Arc<Account> {
@@ -134,6 +168,35 @@ mod tests {
         assert!(over.retry_after() >= Duration::from_secs(1));
         drop(one);
         other.hold_memory(60).unwrap();
+    }
+
+    #[test]
+    fn memory_of_instances_is_in_the_nodes_ledger_until_they_end() {
+        let node = NodeMemory::new(NodeLimits {
+            memory_bytes: 64 << 20,
+            ..NodeLimits::UNLIMITED
+        });
+        let accounts = [(); 4].map(|()| Account::on_node(Quotas::default(), Arc::clone(&node)));
+        let [one, other, third, fourth] = accounts.map(Arc::new);
+        let begin = |account| LiveInstance::begin(account, 9).unwrap();
+        let mut large = begin(&one);
+        assert_eq!(large.hold_memory(33 << 20), Err(MemoryRefusal::Alone));
+        large.hold_memory(32 << 20).unwrap();
+        let shared = begin(&one).hold_memory(1 << 20).unwrap_err();
+        assert!(matches!(
+            shared,
+            MemoryRefusal::Shared(OverQuota::HeldMemory { .. })
+        ));
+        let mut small = [begin(&other), begin(&third)];
+        for instance in &mut small {
+            instance.hold_memory(16 << 20).unwrap();
+        }
+        let mut late = begin(&fourth);
+        assert_eq!(late.hold_memory(1 << 20), Err(MemoryRefusal::Node));
+        drop(large);
+        late.hold_memory(1 << 20).unwrap();
+        drop((small, late));
+        assert!(node.held().iter().all(|(_, bytes)| *bytes == 0));
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! host holds, and what the tenant's components use.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use auricle_speech::TenantId;
 
 use crate::bucket::{Bucket, Standing};
 use crate::instances::Holdings;
+use crate::memory::{NodeLimits, NodeMemory, TenantHeld};
 use crate::quota::Quotas;
 
 /// What "per minute" means.
@@ -30,6 +30,8 @@ const SOME_CPU: f64 = 0.01;
 #[derive(Debug)]
 pub struct Ledger {
     defaults: Quotas,
+    /// What the host holds for all tenants.
+    node: Arc<NodeMemory>,
     state: Mutex<State>,
 }
 
@@ -42,11 +44,18 @@ struct State {
 }
 
 impl Ledger {
-    /// A ledger in which everybody has `defaults`.
+    /// A ledger in which everybody has `defaults`, on a node without limits.
     #[must_use]
     pub fn new(defaults: Quotas) -> Self {
+        Self::on_node(defaults, NodeMemory::new(NodeLimits::UNLIMITED))
+    }
+
+    /// A ledger in which everybody has `defaults`; accounts take their memory from `node`.
+    #[must_use]
+    pub fn on_node(defaults: Quotas, node: Arc<NodeMemory>) -> Self {
         Self {
             defaults,
+            node,
             state: Mutex::default(),
         }
     }
@@ -59,7 +68,8 @@ impl Ledger {
             return Arc::clone(account);
         }
         let own = state.own.get(tenant).cloned().unwrap_or_default();
-        let account = Arc::new(Account::new(own.or(&self.defaults)));
+        let quotas = own.or(&self.defaults);
+        let account = Arc::new(Account::on_node(quotas, Arc::clone(&self.node)));
         state.accounts.insert(tenant.clone(), Arc::clone(&account));
         account
     }
@@ -84,7 +94,8 @@ impl Ledger {
 pub struct Account {
     quotas: ArcSwap<Quotas>,
     flow: Mutex<Flow>,
-    held_bytes: AtomicU64,
+    node: Arc<NodeMemory>,
+    held: TenantHeld,
     holdings: Mutex<Holdings>,
 }
 
@@ -148,6 +159,12 @@ pub enum OverQuota {
         /// When one of them will probably have ended.
         retry_after: Duration,
     },
+    /// Memory that the host holds for it: its share of the node's, or its quota.
+    #[error("your running requests hold all the memory they may: try again in {} s", secs(.retry_after))]
+    HeldMemory {
+        /// When one of them will probably have ended.
+        retry_after: Duration,
+    },
 }
 
 /// Whole seconds, rounded up: an early retry is refused again.
@@ -164,7 +181,8 @@ impl OverQuota {
             | Self::Audio { retry_after, .. }
             | Self::GuestCpu { retry_after, .. }
             | Self::GuestMemory { retry_after, .. }
-            | Self::Instances { retry_after } => *retry_after,
+            | Self::Instances { retry_after }
+            | Self::HeldMemory { retry_after } => *retry_after,
         }
     }
 }
@@ -179,9 +197,15 @@ pub struct Flowing {
 }
 
 impl Account {
-    /// An account with these quotas.
+    /// An account with these quotas, on a node of its own without limits.
     #[must_use]
     pub fn new(quotas: Quotas) -> Self {
+        Self::on_node(quotas, NodeMemory::new(NodeLimits::UNLIMITED))
+    }
+
+    /// An account with these quotas that takes its memory from `node`.
+    #[must_use]
+    pub fn on_node(quotas: Quotas, node: Arc<NodeMemory>) -> Self {
         let now = Instant::now();
         Self {
             quotas: ArcSwap::from_pointee(quotas),
@@ -190,7 +214,8 @@ impl Account {
                 audio: Bucket::new(now),
                 guest_cpu: Bucket::new(now),
             }),
-            held_bytes: AtomicU64::new(0),
+            node,
+            held: TenantHeld::default(),
             holdings: Mutex::default(),
         }
     }
@@ -298,27 +323,20 @@ impl Account {
         }
     }
 
-    /// Bytes that the host may still hold for the tenant.
+    /// The node's memory ledger.
     #[must_use]
-    pub fn left_bytes(&self) -> u64 {
-        let limit = self.quotas.load().max_host_bytes.unwrap_or(u64::MAX);
-        limit.saturating_sub(self.held_bytes.load(Ordering::Relaxed))
+    pub fn node(&self) -> &Arc<NodeMemory> {
+        &self.node
     }
 
-    /// The host is about to hold so many bytes more for the tenant; whether it may. Given back with
-    /// [`Account::release_bytes`].
-    #[must_use]
-    pub fn hold_bytes(&self, more: u64) -> bool {
-        let limit = self.quotas.load().max_host_bytes.unwrap_or(u64::MAX);
-        let fits = |held: u64| held.checked_add(more).filter(|sum| *sum <= limit);
-        self.held_bytes
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
-            .is_ok()
+    /// What the host holds for the tenant.
+    pub(crate) fn held(&self) -> &TenantHeld {
+        &self.held
     }
 
-    /// The host holds so many bytes less.
-    pub fn release_bytes(&self, less: u64) {
-        self.held_bytes.fetch_sub(less, Ordering::Relaxed);
+    /// When one of the tenant's instances will probably have ended.
+    pub(crate) fn next_end(&self) -> Duration {
+        self.holdings().next_end()
     }
 
     fn lock(&self) -> MutexGuard<'_, Flow> {
@@ -414,17 +432,5 @@ mod tests {
         );
         account.use_guest_cpu(Duration::from_secs(1));
         assert!(account.guest_cpu_overdrawn().is_some());
-    }
-
-    #[test]
-    fn held_bytes_are_bounded_and_given_back() {
-        let account = Account::new(Quotas {
-            max_host_bytes: Some(100),
-            ..Quotas::default()
-        });
-        assert!(account.hold_bytes(60) && !account.hold_bytes(41));
-        assert_eq!(account.left_bytes(), 40);
-        account.release_bytes(60);
-        assert!(account.hold_bytes(100) && !account.hold_bytes(u64::MAX));
     }
 }

@@ -10,6 +10,8 @@
 //! - [`credential`]: keys in the configuration. [`key`]: keys in the store.
 //! - [`deployment`]: what tenants have deployed. [`store`]: what is kept.
 //! - [`quota`], [`ledger`]: what may be used and is used; `bucket`. [`instances`]: what components use.
+//! - [`memory`], `reservation`: what the host holds for tenants, within the node's limit. [`machine`]:
+//!   what there is to hold.
 //! - [`throttle`]: failed attempts. [`exposure`]: which addresses may be listened on without keys.
 //!
 //! # Limits
@@ -24,7 +26,10 @@ pub mod exposure;
 pub mod instances;
 pub mod key;
 pub mod ledger;
+pub mod machine;
+pub mod memory;
 pub mod quota;
+mod reservation;
 pub mod store;
 pub mod tenancy;
 pub mod throttle;
@@ -40,7 +45,9 @@ pub use exposure::check_exposure;
 pub use instances::{LiveInstance, MemoryRefusal};
 pub use key::{FreshKey, Key, KeyId, Scope, TenantName};
 pub use ledger::{Account, Flowing, Ledger, OverQuota};
+pub use memory::{HeldKind, NodeLimits, NodeMemory};
 pub use quota::{InvalidQuota, Quotas};
+pub use reservation::Reservation;
 pub use store::deployments::{DeploymentStore, Signer};
 pub use store::{
     Actor, AuditEntry, Listed, Page, SqliteStore, Store, StoreError, StoredKey, Tenant, Versioned,

@@ -25,7 +25,8 @@ pub struct Quotas {
     pub max_sessions: Option<u32>,
     /// Seconds of audio that wait for the device.
     pub max_queued_audio_secs: Option<u32>,
-    /// Bytes of clips, recordings and tensors that the host holds, over all running requests.
+    /// Bytes of clips, recordings, tensors and spooled uploads that the host holds, over all running
+    /// requests.
     pub max_host_bytes: Option<u64>,
     /// Seconds of processor time of its components within a minute, of all roles. What has begun may
     /// overdraw it by another minute's worth, which is paid for in the minutes after it.

@@ -20,6 +20,7 @@ use subtle::ConstantTimeEq;
 use crate::credential::{CredentialConfig, Credentials};
 use crate::key::{Key, KeyId, Scope, TenantName, digest};
 use crate::ledger::{Account, Ledger};
+use crate::memory::{NodeLimits, NodeMemory};
 use crate::quota::Quotas;
 use crate::store::{Actor, Store, StoreError};
 use crate::throttle::Throttle;
@@ -103,7 +104,7 @@ impl Tenancy {
             Credentials::none(),
             &CredentialConfig::default(),
             None,
-            Quotas::default(),
+            Ledger::new(Quotas::default()),
         ))
     }
 
@@ -117,6 +118,20 @@ impl Tenancy {
         store: Option<Arc<dyn Store>>,
         defaults: Quotas,
     ) -> Result<Arc<Self>, TenancyError> {
+        let node = NodeMemory::new(NodeLimits::UNLIMITED);
+        Self::on_node(config, store, defaults, node)
+    }
+
+    /// As [`Tenancy::new`]; what the host holds for tenants is taken from `node`.
+    ///
+    /// # Errors
+    /// As [`Tenancy::new`].
+    pub fn on_node(
+        config: &CredentialConfig,
+        store: Option<Arc<dyn Store>>,
+        defaults: Quotas,
+        node: Arc<NodeMemory>,
+    ) -> Result<Arc<Self>, TenancyError> {
         let throttle = &config.throttle;
         for (field, value) in [
             ("max_failures", throttle.max_failures as usize),
@@ -128,7 +143,8 @@ impl Tenancy {
             }
         }
         defaults.check()?;
-        let tenancy = Self::of(Credentials::new(config)?, config, store, defaults);
+        let ledger = Ledger::on_node(defaults, node);
+        let tenancy = Self::of(Credentials::new(config)?, config, store, ledger);
         tenancy.refresh()?;
         Ok(Arc::new(tenancy))
     }
@@ -137,7 +153,7 @@ impl Tenancy {
         configured: Credentials,
         config: &CredentialConfig,
         store: Option<Arc<dyn Store>>,
-        defaults: Quotas,
+        ledger: Ledger,
     ) -> Self {
         Self {
             configured,
@@ -146,7 +162,7 @@ impl Tenancy {
             keyring: ArcSwap::default(),
             stale: Mutex::default(),
             throttle: Throttle::new(config.throttle.clone()),
-            ledger: Ledger::new(defaults),
+            ledger,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use super::program::{Kept, command, scratch};
+use super::program::{Kept, command, scratch, unset};
 
 /// How long a start may take: the first one of all compiles the components.
 const START: Duration = Duration::from_secs(120);
@@ -24,6 +24,7 @@ pub struct Builder {
     listen: Option<String>,
     data_dir: PathBuf,
     text_log: bool,
+    group: Option<PathBuf>,
 }
 
 impl Builder {
@@ -63,6 +64,12 @@ impl Builder {
         self
     }
 
+    /// Within the control group that a process enters by writing its number to this file.
+    pub fn within(mut self, entrance: &Path) -> Self {
+        self.group = Some(entrance.to_owned());
+        self
+    }
+
     /// One more argument.
     pub fn arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());
@@ -93,7 +100,10 @@ impl Builder {
     }
 
     fn started(self, limit: Duration) -> Result<Server, Refusal> {
-        let mut command = command();
+        let mut command = match &self.group {
+            None => command(),
+            Some(entrance) => entering(command(), entrance),
+        };
         command.arg("serve").arg("--data-dir").arg(&self.data_dir);
         command.args([
             "--log",
@@ -170,6 +180,7 @@ impl Server {
             listen: Some("127.0.0.1:0".to_owned()),
             data_dir: scratch().join("data"),
             text_log: false,
+            group: None,
         }
     }
 
@@ -328,6 +339,15 @@ pub fn shared() -> &'static Server {
 pub fn shared_multilingual() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
     SHARED.get_or_init(|| Server::builder().model("base").start())
+}
+
+/// The program, started by a shell that enters a control group first and then becomes it.
+fn entering(program: Command, entrance: &Path) -> Command {
+    let mut command = unset(Command::new("sh"));
+    let script = "echo $$ > \"$0\" && exec \"$@\"";
+    command.args(["-c", script]).arg(entrance);
+    command.arg(program.get_program());
+    command
 }
 
 fn wait(kept: &mut Kept, limit: Duration) -> Option<ExitStatus> {

@@ -1,8 +1,11 @@
 //! Clips that are built of what a decoder pushes, which is not trusted.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use auricle_audio::{AudioError, ClipBuilder, DecodeLimits};
+use auricle_speech::{MemoryReservation, ReserveError};
 
 use crate::tones::{levels, sine};
 
@@ -84,4 +87,71 @@ fn half_a_frame_is_left_out() {
     let mut clip = builder(Duration::from_secs(1));
     clip.push(&[0.5, 0.5, 0.5], &[1.0, 1.0], 16_000).unwrap();
     assert_eq!(clip.finish().unwrap().samples(), [0.5]);
+}
+
+/// A reservation that refuses to hold more than `most` bytes, and what it holds.
+struct Bounded {
+    most: u64,
+    held: Arc<AtomicU64>,
+    peak: Arc<AtomicU64>,
+}
+
+impl MemoryReservation for Bounded {
+    fn resize(&mut self, bytes: u64) -> Result<(), ReserveError> {
+        if bytes > self.most {
+            return Err(ReserveError::TooLarge {
+                limit_bytes: self.most,
+            });
+        }
+        self.held.store(bytes, Ordering::Relaxed);
+        self.peak.fetch_max(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn sibling(&self) -> Box<dyn MemoryReservation> {
+        Box::new(Self {
+            most: self.most,
+            held: Arc::default(),
+            peak: Arc::clone(&self.peak),
+        })
+    }
+}
+
+#[test]
+fn clip_is_reserved_before_it_grows_and_keeps_what_it_takes() {
+    for rate_hz in [16_000, 8_000, 44_100] {
+        let (held, peak) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let bounded = Bounded {
+            most: 64_000,
+            held: Arc::clone(&held),
+            peak: Arc::clone(&peak),
+        };
+        let clip = builder(Duration::from_secs(100));
+        let mut clip = clip.reserving(Box::new(bounded));
+        // A second fits exactly, although the step that is asked for first does not.
+        let piece = vec![0.0; rate_hz as usize / 4];
+        for _ in 0..4 {
+            clip.push(&piece, &[1.0], rate_hz).unwrap();
+        }
+        assert_eq!(peak.load(Ordering::Relaxed), 64_000, "{rate_hz}");
+        let clip = clip.finish().unwrap();
+        assert_eq!(clip.len_samples(), 16_000, "{rate_hz}");
+        assert_eq!(held.load(Ordering::Relaxed), 64_000, "{rate_hz}");
+    }
+}
+
+#[test]
+fn clip_without_memory_grows_no_further() {
+    let bounded = Bounded {
+        most: 64_000,
+        held: Arc::default(),
+        peak: Arc::default(),
+    };
+    let mut clip = builder(Duration::from_secs(100)).reserving(Box::new(bounded));
+    clip.push(&vec![0.0; 16_000], &[1.0], 16_000).unwrap();
+    let error = clip.push(&[0.0], &[1.0], 16_000).unwrap_err();
+    let AudioError::Memory(ReserveError::TooLarge { limit_bytes }) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(limit_bytes, 64_000);
 }

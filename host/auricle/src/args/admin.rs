@@ -80,7 +80,7 @@ pub struct QuotaArgs {
     /// Seconds of audio that wait for the device.
     #[arg(long, value_name = "SECONDS")]
     pub max_queued_audio_secs: Option<String>,
-    /// Bytes of audio and tensors that the host holds.
+    /// Bytes of audio, tensors and spooled uploads that the host holds.
     #[arg(long, value_name = "BYTES")]
     pub max_host_bytes: Option<String>,
     /// Seconds of processor time of components within a minute.

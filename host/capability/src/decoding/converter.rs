@@ -121,7 +121,7 @@ impl Converter {
         scope: &RequestScope,
         limits: &DecodeLimits,
     ) -> Result<(Conversion, MediaSource), MediaError> {
-        let file = file.spooled().await.map_err(unreadable)?;
+        let file = file.spooled().await.map_err(MediaError::from)?;
         let slot = self.slots.acquire(&scope.tenant, self.max_wait).await;
         let slot = slot.ok_or(MediaError::Overloaded {
             retry_after_secs: RETRY_SECS,
@@ -159,13 +159,6 @@ impl Converter {
         };
         let stream = MediaSource::Stream(Box::new(ChannelStream::new(receiver)));
         Ok((conversion, stream))
-    }
-}
-
-fn unreadable(failure: FileFailure) -> MediaError {
-    match failure {
-        FileFailure::Source(failure) => failure.into(),
-        FileFailure::Spool => MediaError::Internal,
     }
 }
 
@@ -218,9 +211,8 @@ impl Conversion {
         decoded: Result<Vec<Clip>, MediaError>,
         unsupported: String,
     ) -> Result<Vec<Clip>, MediaError> {
-        match self.failure.get() {
-            Some(failure) => return Err(unreadable(*failure)),
-            None => {}
+        if let Some(failure) = self.failure.get() {
+            return Err((*failure).into());
         }
         let end = self.process.end();
         tracing::debug!(?end, "converted");

@@ -1,20 +1,20 @@
 //! `auricle:audio/source`: the file that a decoder reads.
 //!
 //! Owned by the decoder's store. In order, nothing is kept but the first [`KEPT_BYTES`]; when the
-//! decoder seeks, the rest is spooled: [`SPOOL_MEMORY_BYTES`] in memory and more in an unlinked
-//! temporary file, which the system removes with the process. The spool blocks: a decoder runs on a
-//! thread of its own.
+//! decoder seeks, the rest is spooled (`spool`), which blocks: a decoder runs on a thread of its own.
 //!
 //! The decoder has one of the machine's cores while it computes and gives it back while it waits for
 //! bytes: a client that sends slowly must hold up nobody.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::Read;
 use std::sync::Arc;
 
 use auricle_runtime::CpuMeter;
+use auricle_speech::ReserveError;
+use auricle_tenancy::{HeldKind, Reservation};
 use bytes::Bytes;
-use tempfile::SpooledTempFile;
 
+use super::spool::{Spool, SpoolConfig, read_some};
 use super::{FileCopy, Media, MediaSource};
 use crate::bindings::decoder::auricle::audio::source::{Host, ReadError};
 use crate::source::{SourceFailure, read_chunk};
@@ -26,8 +26,8 @@ const MAX_READ_BYTES: usize = 1 << 20;
 /// What is kept of the front of a file until the decoder has read more: seeking must begin before.
 const KEPT_BYTES: usize = 1 << 20;
 
-/// Below this a spooled file stays in memory; most voice notes are smaller.
-const SPOOL_MEMORY_BYTES: usize = 4 << 20;
+/// What the front grows by.
+const FRONT_STEP_BYTES: usize = 128 << 10;
 
 /// Bytes that are read of a blocking reader at once.
 const BLOCK_BYTES: usize = 64 << 10;
@@ -38,7 +38,13 @@ pub(crate) enum FileFailure {
     /// The sender's bytes did not arrive.
     #[error(transparent)]
     Source(#[from] SourceFailure),
-    /// There is no room to keep it.
+    /// There is no room to keep it within the tenant's share or the node's limit.
+    #[error(transparent)]
+    NoRoom(ReserveError),
+    /// The spool's disk is full.
+    #[error("the disk for spooled files is full")]
+    DiskFull,
+    /// The spool failed.
     #[error("the file cannot be kept for seeking")]
     Spool,
 }
@@ -48,7 +54,7 @@ pub(crate) struct HostFile {
     source: MediaSource,
     /// For another decoder, while there is one and it is not too much.
     copy: Option<FileCopy>,
-    max_spool_bytes: u64,
+    spool: SpoolConfig,
     /// Arrived and not yet read.
     chunk: Bytes,
     place: Place,
@@ -62,21 +68,22 @@ pub(crate) struct HostFile {
 /// Where what was read has gone.
 enum Place {
     /// The whole front of the file, while it is short.
-    Front(Vec<u8>),
+    Front(Vec<u8>, Reservation),
     /// Nowhere.
     Passed,
-    /// The whole file, and its length.
-    Spool(SpooledTempFile, u64),
+    /// The whole file.
+    Spool(Spool),
 }
 
 impl HostFile {
-    pub(crate) fn new(media: Media, max_spool_bytes: u64) -> Self {
+    pub(crate) fn new(media: Media, spool: SpoolConfig) -> Self {
+        let held = spool.account.reservation(HeldKind::Buffer);
         Self {
             source: media.source,
             copy: media.copy,
-            max_spool_bytes,
+            spool,
             chunk: Bytes::new(),
-            place: Place::Front(Vec::new()),
+            place: Place::Front(Vec::new(), held),
             arrived_bytes: 0,
             failure: None,
             reader: None,
@@ -91,11 +98,11 @@ impl HostFile {
     /// The file from its beginning again; nothing where its beginning is not kept.
     pub(crate) fn rewound(mut self) -> Option<Self> {
         match &mut self.place {
-            Place::Front(front) => {
+            Place::Front(front, _) => {
                 self.chunk = [front.as_slice(), &self.chunk].concat().into();
                 self.place = Place::Passed;
             }
-            Place::Spool(file, _) => file.rewind().ok()?,
+            Place::Spool(spool) => spool.seek(0).ok()?,
             Place::Passed => return None,
         }
         Some(self)
@@ -105,7 +112,8 @@ impl HostFile {
     /// begun.
     pub(super) async fn spooled(mut self) -> Result<Self, FileFailure> {
         if let Place::Passed = self.place {
-            self.place = Place::Front(Vec::new());
+            let held = self.spool.account.reservation(HeldKind::Buffer);
+            self.place = Place::Front(Vec::new(), held);
         }
         self.seek(0).await?;
         Ok(self)
@@ -159,11 +167,9 @@ impl HostFile {
             return Err(failure);
         }
         let max_bytes = max_bytes.min(MAX_READ_BYTES);
-        if let Place::Spool(file, _) = &mut self.place {
-            let mut bytes = vec![0; max_bytes];
-            let read = read_some(file, &mut bytes);
-            bytes.truncate(self.kept(read)?);
-            return Ok(bytes);
+        if let Place::Spool(spool) = &mut self.place {
+            let read = spool.read(max_bytes);
+            return self.kept(read);
         }
         if self.chunk.is_empty() {
             self.chunk = self.arrive().await?;
@@ -172,10 +178,12 @@ impl HostFile {
             .chunk
             .split_to(self.chunk.len().min(max_bytes))
             .to_vec();
-        if let Place::Front(front) = &mut self.place {
-            match front.len() + bytes.len() <= KEPT_BYTES {
-                true => front.extend_from_slice(&bytes),
-                false => self.place = Place::Passed,
+        if let Place::Front(front, held) = &mut self.place {
+            if front.len() + bytes.len() > KEPT_BYTES {
+                self.place = Place::Passed;
+            } else {
+                let kept = keep(front, held, &bytes);
+                self.kept(kept)?;
             }
         }
         Ok(bytes)
@@ -187,22 +195,16 @@ impl HostFile {
             return Err(failure);
         }
         let front = match &mut self.place {
-            Place::Spool(_, length) => return Ok(Some(*length)),
+            Place::Spool(spool) => return Ok(Some(spool.length())),
             Place::Passed => return Ok(None),
-            Place::Front(front) => std::mem::take(front),
+            Place::Front(front, _) => std::mem::take(front),
         };
-        let (mut file, read_bytes) = (SpooledTempFile::new(SPOOL_MEMORY_BYTES), front.len());
+        let (mut spool, read_bytes) = (Spool::new(self.spool.clone()), front.len());
         let mut next = Bytes::from(front);
         let mut waiting = std::mem::take(&mut self.chunk);
-        let mut length = 0;
         loop {
-            length += next.len() as u64;
-            if length > self.max_spool_bytes {
-                self.failure = Some(SourceFailure::TooLarge.into());
-                return Err(SourceFailure::TooLarge.into());
-            }
-            let written = file.write_all(&next);
-            self.kept(written)?;
+            let appended = spool.append(&next);
+            self.kept(appended)?;
             next = match waiting.is_empty() {
                 false => std::mem::take(&mut waiting),
                 true => self.arrive().await?,
@@ -211,9 +213,10 @@ impl HostFile {
                 break;
             }
         }
-        let sought = file.seek(SeekFrom::Start(read_bytes as u64));
+        let sought = spool.seek(read_bytes as u64);
         self.kept(sought)?;
-        self.place = Place::Spool(file, length);
+        let length = spool.length();
+        self.place = Place::Spool(spool);
         Ok(Some(length))
     }
 
@@ -221,21 +224,29 @@ impl HostFile {
         if self.spool().await?.is_none() {
             return Ok(None);
         }
-        if let Place::Spool(file, _) = &mut self.place {
-            let sought = file.seek(SeekFrom::Start(position));
+        if let Place::Spool(spool) = &mut self.place {
+            let sought = spool.seek(position);
             self.kept(sought)?;
         }
         Ok(Some(()))
     }
 
-    /// What the spool gave, or that it failed.
-    fn kept<T>(&mut self, outcome: io::Result<T>) -> Result<T, FileFailure> {
-        outcome.map_err(|error| {
-            tracing::error!(%error, "a file cannot be kept for seeking");
-            self.failure = Some(FileFailure::Spool);
-            FileFailure::Spool
-        })
+    /// What was kept, or that it could not be.
+    fn kept<T>(&mut self, outcome: Result<T, FileFailure>) -> Result<T, FileFailure> {
+        outcome.inspect_err(|failure| self.failure = Some(*failure))
     }
+}
+
+/// Keeps more of the front of a file.
+fn keep(front: &mut Vec<u8>, held: &mut Reservation, more: &[u8]) -> Result<(), FileFailure> {
+    let whole = front.len() + more.len();
+    if whole > front.capacity() {
+        let room = whole.next_multiple_of(FRONT_STEP_BYTES);
+        held.resize(room as u64).map_err(FileFailure::NoRoom)?;
+        front.reserve_exact(room - front.len());
+    }
+    front.extend_from_slice(more);
+    Ok(())
 }
 
 fn read_block(reader: &mut dyn Read) -> Result<Option<Bytes>, SourceFailure> {
@@ -248,15 +259,6 @@ fn read_block(reader: &mut dyn Read) -> Result<Option<Bytes>, SourceFailure> {
         Err(error) => {
             tracing::debug!(%error, "a file cannot be read on");
             Err(SourceFailure::Disconnected)
-        }
-    }
-}
-
-fn read_some(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match reader.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return outcome,
         }
     }
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use auricle_audio::DecodeLimits;
 use auricle_runtime::{GuestData, GuestFailure, Revision};
 use auricle_speech::Clip;
+use auricle_tenancy::HeldKind;
 use tokio::sync::oneshot;
 
 use super::file::FileFailure;
@@ -41,6 +42,13 @@ const BROKEN: &str = "the audio cannot be decoded (its structure is broken); che
 
 /// When a decoder may be asked for again where all instances are taken: some second's decoding.
 const RETRY_SECS: u32 = 1;
+
+/// Memory reserved for a converter, in bytes: what ffmpeg's audio decoders and their libraries usually
+/// take. Where a file makes it take more than the machine has, the kernel ends it before the server.
+const CONVERTER_BYTES: u64 = 64 << 20;
+
+/// When to come back after the spool's disk was full.
+const DISK_RETRY_SECS: u32 = 5;
 
 /// CPU time that this much audio earns.
 pub(super) fn earned_by_audio(audio: Duration) -> Duration {
@@ -80,7 +88,7 @@ impl Guests {
         media: Media,
         decoding: Decoding,
     ) -> Result<Vec<Clip>, MediaError> {
-        let file = HostFile::new(media, decoding.limits.max_spool_bytes);
+        let file = HostFile::new(media, self.spool(scope, &decoding.limits));
         let (guests, scope, deadline) = (self.clone(), scope.clone(), scope.deadline);
         let (alive, ended) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Handle::current();
@@ -130,8 +138,10 @@ async fn decode_or_convert(
     let Some(file) = file.rewound() else {
         return Err(MediaError::Unsupported(unsupported));
     };
+    let _held = scope.account.reserve(HeldKind::Buffer, CONVERTER_BYTES)?;
     let (conversion, stream) = converter.start(file, scope, &decoding.limits).await?;
-    let converted = HostFile::new(Media::of(stream), decoding.limits.max_spool_bytes);
+    let spool = guests.spool(scope, &decoding.limits);
+    let converted = HostFile::new(Media::of(stream), spool);
     let (outcome, _) = decode(guests, scope, decoding, converted).await?;
     // What the converter knows to have gone wrong counts; what it cannot read is not supported.
     conversion.end(outcome, unsupported)
@@ -147,7 +157,8 @@ async fn decode(
     let decoder = &decoding.decoder;
     let store = guests.store("decoder", decoder, scope, Grants::default());
     let mut store = store.map_err(|failure| broken(scope, &failure))?;
-    let clip = HostClip::new(decoding.limits.clone(), decoding.channels);
+    let reservation = scope.account.reservation(HeldKind::Clip);
+    let clip = HostClip::new(decoding.limits.clone(), decoding.channels, reservation);
     store.data_mut().decodes(file, clip);
     let hint = Hint {
         file_name: decoding.hint.file_name.clone(),
@@ -183,10 +194,8 @@ fn result(
     clip: HostClip,
     outcome: Result<Result<(), DecodeFailure>, GuestFailure>,
 ) -> Result<Vec<Clip>, MediaError> {
-    match file.failure() {
-        Some(FileFailure::Source(failure)) => return Err(failure.into()),
-        Some(FileFailure::Spool) => return Err(MediaError::Internal),
-        None => {}
+    if let Some(failure) = file.failure() {
+        return Err(failure.into());
     }
     if let Some(refusal) = clip.refusal() {
         return Err(refusal);
@@ -195,6 +204,19 @@ fn result(
         Ok(Ok(())) => clip.finish(),
         Ok(Err(failure)) => Err(refused(failure)),
         Err(failure) => Err(broken(scope, &failure)),
+    }
+}
+
+impl From<FileFailure> for MediaError {
+    fn from(failure: FileFailure) -> Self {
+        match failure {
+            FileFailure::Source(failure) => failure.into(),
+            FileFailure::NoRoom(error) => error.into(),
+            FileFailure::DiskFull => Self::Overloaded {
+                retry_after_secs: DISK_RETRY_SECS,
+            },
+            FileFailure::Spool => Self::Internal,
+        }
     }
 }
 

@@ -8,10 +8,14 @@ use std::time::Duration;
 
 use auricle_audio::{AudioError, ChannelsBuilder, ClipBuilder, DecodeLimits};
 use auricle_speech::Clip;
+use auricle_tenancy::Reservation;
 
 use crate::bindings::decoder::auricle::audio::samples::{Host, PushError};
 use crate::decoding::{Channels, MediaError};
 use crate::state::GuestState;
+
+/// When to come back after the system itself had no memory: about one request's length.
+const NO_MEMORY_RETRY_SECS: u32 = 5;
 
 /// A decoder's clip, or clips.
 pub(crate) struct HostClip {
@@ -26,11 +30,18 @@ enum Builder {
 }
 
 impl HostClip {
-    pub(crate) fn new(limits: DecodeLimits, channels: Channels) -> Self {
+    /// A clip, or clips, that take their memory from the account of `reservation`.
+    pub(crate) fn new(limits: DecodeLimits, channels: Channels, reservation: Reservation) -> Self {
+        let reservation = Box::new(reservation);
         Self {
             builder: match channels {
-                Channels::Mixed => Builder::Mixed(Box::new(ClipBuilder::new(limits))),
-                Channels::Apart => Builder::Apart(ChannelsBuilder::new(limits)),
+                Channels::Mixed => {
+                    let clip = ClipBuilder::new(limits).reserving(reservation);
+                    Builder::Mixed(Box::new(clip))
+                }
+                Channels::Apart => {
+                    Builder::Apart(ChannelsBuilder::new(limits).reserving(reservation))
+                }
             },
             over: None,
         }
@@ -80,6 +91,10 @@ fn media_error(error: &AudioError) -> MediaError {
     match error {
         AudioError::TooLong { max_secs } => MediaError::TooLong {
             max_secs: *max_secs,
+        },
+        AudioError::Memory(error) => (*error).into(),
+        AudioError::OutOfMemory => MediaError::Overloaded {
+            retry_after_secs: NO_MEMORY_RETRY_SECS,
         },
         AudioError::ChannelsChange { .. } => MediaError::Undecodable(error.to_string()),
         error => {

@@ -1,11 +1,10 @@
 //! One WebSocket from its handshake to its end.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use auricle_tenancy::Tenancy;
+use auricle_tenancy::{HeldKind, Reservation, Tenancy};
 use futures::FutureExt;
 use http::StatusCode;
 use hyper_tungstenite::HyperWebsocket;
@@ -16,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::backlog::Backlog;
 use super::wire::{self, End, Outgoing, Reader};
 use super::{Message, SocketReceiver, SocketSender, WebSocket};
 use crate::answer::Held;
@@ -83,7 +83,8 @@ pub(crate) async fn run<A: App>(
         return; // The log says 499: the client left before it was answered.
     };
     let _open = auricle_telemetry::metrics().open("websocket");
-    let (socket, link) = Link::open(connection.into_inner(), limits).await;
+    let backlog = context.account.reservation(HeldKind::Buffer);
+    let (socket, link) = Link::open(connection.into_inner(), limits, backlog).await;
     let app =
         AssertUnwindSafe(Box::pin(shared.app.websocket(context, head, socket))).catch_unwind();
     let outcome = tokio::select! {
@@ -123,7 +124,8 @@ struct Signals {
 }
 
 impl Link {
-    async fn open(io: Io, limits: &WebSocketLimits) -> (WebSocket, Self) {
+    /// `held` pays for what the client sends and the app has not received.
+    async fn open(io: Io, limits: &WebSocketLimits, held: Reservation) -> (WebSocket, Self) {
         let (read, write) = tokio::io::split(io);
         let (out_queue, outgoing) = mpsc::unbounded_channel();
         let sender = SocketSender {
@@ -131,7 +133,7 @@ impl Link {
             room: Arc::new(Semaphore::new(limits.max_unsent_bytes)),
             limit_bytes: limits.max_unsent_bytes,
         };
-        let backlog = Arc::new(AtomicUsize::new(0));
+        let backlog = Arc::new(Backlog::new(held));
         let end = Arc::new(OnceLock::new());
         let signals = Signals::default();
         let (in_queue, queue) = mpsc::unbounded_channel();

@@ -3,7 +3,6 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -17,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, interval_at, sleep_until};
 
+use super::backlog::Backlog;
 use super::{Message, SocketSender};
 use crate::config::{WebSocketLimits, ms};
 
@@ -119,7 +119,7 @@ pub(super) async fn write<W: AsyncWrite + Unpin>(
 pub(super) struct Reader<R> {
     frames: WebSocketStream<DeafIo<R>>,
     limits: WebSocketLimits,
-    backlog: Arc<AtomicUsize>,
+    backlog: Arc<Backlog>,
     sender: SocketSender,
 }
 
@@ -127,7 +127,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     pub(super) async fn new(
         connection: R,
         limits: &WebSocketLimits,
-        backlog: Arc<AtomicUsize>,
+        backlog: Arc<Backlog>,
         sender: SocketSender,
     ) -> Self {
         let config = WebSocketConfig::default()
@@ -188,15 +188,13 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             }
         };
         let cost = message.cost();
-        let backlog = self
-            .backlog
-            .fetch_add(cost, Ordering::Relaxed)
-            .saturating_add(cost);
+        let backlog = self.backlog.add(cost);
         if queue.is_closed() {
             // The app has ended and the socket is being closed: the rest is nobody's.
             return None;
         }
-        if backlog > self.limits.max_backlog_bytes {
+        let fits = backlog.is_ok_and(|bytes| bytes <= self.limits.max_backlog_bytes);
+        if !fits {
             return Some(End::Broken {
                 code: 1013,
                 reason: "the server is too far behind: send audio no faster than it plays, or try again later",

@@ -3,14 +3,12 @@
 //! While a file goes through the decoder that serves, its bytes are kept; when that has ended, the candidate
 //! gets them too, and both clips are compared, or that one has refused what the other has not.
 
-use std::io::Cursor;
 use std::sync::Arc;
 
-use auricle_capability::{Decoding, Media, MediaError, RequestScope};
+use auricle_capability::{CopiedFile, Decoding, Media, MediaError, RequestScope};
 use auricle_deployment::{Answer, TenantDeployments};
 use auricle_speech::Clip;
-use auricle_tenancy::Role;
-use bytes::Bytes;
+use auricle_tenancy::{HeldKind, Role};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot::Receiver;
 
@@ -42,7 +40,8 @@ pub(crate) async fn decode(
     let Some(shadow) = wanted(place, deployments, scope, &decoding) else {
         return pipeline.guests().decode(scope, media, decoding).await;
     };
-    let (media, copied) = media.copied(MAX_FILE_BYTES);
+    let held = scope.account.reservation(HeldKind::Copy);
+    let (media, copied) = media.copied(MAX_FILE_BYTES, held);
     let given = pipeline.guests().decode(scope, media, decoding).await;
     tokio::spawn(shadow.follow(pipeline.for_copies(), copied, given.clone()));
     given
@@ -66,13 +65,13 @@ fn wanted(
 }
 
 impl Shadow {
-    async fn follow(self, pipeline: Pipeline, copied: Receiver<Vec<Bytes>>, given: Decoded) {
-        // Gone where it did not arrive whole, or there was too much of it.
+    async fn follow(self, pipeline: Pipeline, copied: Receiver<CopiedFile>, given: Decoded) {
+        // Gone where it did not arrive whole, or there was too much of it, or no memory for it.
         let Ok(file) = copied.await else { return };
         let scope = scope_of_copy(&self.scope);
         let (candidate, id) = (Arc::clone(&self.decoding.decoder), &self.scope.request_id);
         let failed_before = candidate.tally.counts().failed;
-        let media = Media::reader(Cursor::new(file.concat()));
+        let media = Media::reader(file);
         let other = pipeline.guests().decode(&scope, media, self.decoding).await;
         let has_failed = candidate.tally.counts().failed > failed_before;
         let Some(deployed) = pipeline.deployments().deployed(&scope.tenant) else {

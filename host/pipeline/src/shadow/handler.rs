@@ -3,10 +3,11 @@
 //! While a request goes to the handler that serves, what is read of its body is kept, and what is
 //! answered; when the answer has been sent, the candidate gets the same request, and both answers are
 //! compared. What it has transcribed is not counted against the tenant's minute. A request whose body
-//! the handler did not read to its end, or that is too large, is not compared.
+//! the handler did not read to its end, or that is too large, is not compared; nor is one whose copies
+//! the tenant has no memory for.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use auricle_capability::{
@@ -14,7 +15,7 @@ use auricle_capability::{
 };
 use auricle_deployment::{Answer, TenantDeployments};
 use auricle_runtime::{GuestFailure, Revision};
-use auricle_tenancy::Role;
+use auricle_tenancy::{Account, HeldKind, Reservation, Role};
 use bytes::Bytes;
 use futures::stream;
 use http::header::CONTENT_LENGTH;
@@ -41,7 +42,26 @@ type Pieces = Vec<Bytes>;
 struct Shadow {
     candidate: Arc<Revision<HandlerComponent>>,
     scope: RequestScope,
+    copies: CopyBudget,
     _place: OwnedSemaphorePermit,
+}
+
+/// Memory of a request's copies, reserved before they grow. Clones share one reservation.
+#[derive(Clone)]
+struct CopyBudget(Arc<Mutex<Reservation>>);
+
+impl CopyBudget {
+    fn new(account: &Arc<Account>) -> Self {
+        let empty = account.reservation(HeldKind::Copy);
+        Self(Arc::new(Mutex::new(empty)))
+    }
+
+    /// Reserves so many bytes more; whether they are to be had.
+    fn grow(&self, more: usize) -> bool {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = held.bytes().saturating_add(more as u64);
+        held.resize(bytes).is_ok()
+    }
 }
 
 /// What the handler that serves was asked and has answered.
@@ -70,11 +90,21 @@ impl Pipeline {
             return answer.await;
         };
         let (head, body) = request.into_parts();
-        let (body, asked) = copied(body, &head.headers, MAX_REQUEST_BYTES);
+        let (body, asked) = copied(
+            body,
+            &head.headers,
+            MAX_REQUEST_BYTES,
+            shadow.copies.clone(),
+        );
         let request = Request::from_parts(head.clone(), body);
         let answer = self.inner.guests.http(revision, scope, services, request);
         let (parts, body) = answer.await?.into_parts();
-        let (body, answered) = copied(body, &parts.headers, MAX_ANSWER_BYTES);
+        let (body, answered) = copied(
+            body,
+            &parts.headers,
+            MAX_ANSWER_BYTES,
+            shadow.copies.clone(),
+        );
         let status = parts.status.as_u16();
         tokio::spawn(shadow.follow(self.for_copies(), head, asked, status, answered));
         Ok(Response::from_parts(parts, body))
@@ -86,6 +116,7 @@ fn wanted(place: &Place, deployments: &TenantDeployments, scope: &RequestScope) 
     Some(Shadow {
         candidate: deployments.handler.shadow_for(&scope.request_id)?,
         scope: scope.clone(),
+        copies: CopyBudget::new(&scope.account),
         _place: Arc::clone(place).try_acquire_owned().ok()?,
     })
 }
@@ -173,12 +204,14 @@ fn copied<E: 'static>(
     body: UnsyncBoxBody<Bytes, E>,
     headers: &HeaderMap,
     most: usize,
+    budget: CopyBudget,
 ) -> (UnsyncBoxBody<Bytes, E>, Receiver<Pieces>) {
     let (sender, receiver) = oneshot::channel();
     let mut copying = Copying {
         body,
         copy: Pieces::new(),
         left_bytes: most,
+        budget,
         announced_bytes: announced_bytes(headers),
         sender: Some(sender),
     };
@@ -195,6 +228,7 @@ struct Copying<E> {
     body: UnsyncBoxBody<Bytes, E>,
     copy: Pieces,
     left_bytes: usize,
+    budget: CopyBudget,
     /// What is still to come of what the head announces.
     announced_bytes: Option<usize>,
     /// Nothing once the copy is handed over, or given up.
@@ -206,7 +240,8 @@ impl<E> Copying<E> {
         self.announced_bytes = self
             .announced_bytes
             .map(|left| left.saturating_sub(bytes.len()));
-        match self.left_bytes.checked_sub(bytes.len()) {
+        let left = self.left_bytes.checked_sub(bytes.len());
+        match left.filter(|_| self.budget.grow(bytes.len())) {
             Some(left) => {
                 self.left_bytes = left;
                 self.copy.push(bytes.clone());
@@ -271,9 +306,18 @@ impl<E> Body for Copying<E> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
+    use auricle_tenancy::{NodeLimits, NodeMemory, Quotas};
     use futures::executor::block_on;
 
     use super::*;
+
+    fn copied<E: 'static>(
+        body: UnsyncBoxBody<Bytes, E>,
+        headers: &HeaderMap,
+        most: usize,
+    ) -> (UnsyncBoxBody<Bytes, E>, Receiver<Pieces>) {
+        super::copied(body, headers, most, CopyBudget::new(&Account::unlimited()))
+    }
 
     fn body(pieces: &[&'static str]) -> RequestBody {
         body_of(pieces.iter().map(|piece| Bytes::from(*piece)).collect())
@@ -308,5 +352,19 @@ mod tests {
         block_on(body.frame()).unwrap().unwrap();
         drop(body);
         assert!(copy.try_recv().is_err());
+    }
+    #[test]
+    fn copy_that_there_is_no_memory_for_is_given_up_and_the_body_goes_on() {
+        let limits = NodeLimits {
+            memory_bytes: 4,
+            ..NodeLimits::UNLIMITED
+        };
+        let account = Account::on_node(Quotas::default(), NodeMemory::new(limits));
+        let account = Arc::new(account);
+        let budget = CopyBudget::new(&account);
+        let (body, mut copy) = super::copied(body(&["one", "two"]), &HeaderMap::new(), 100, budget);
+        assert_eq!(block_on(body.collect()).unwrap().to_bytes(), "onetwo");
+        assert!(copy.try_recv().is_err());
+        assert_eq!(account.held_bytes(), 0);
     }
 }

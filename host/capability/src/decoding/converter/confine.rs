@@ -80,6 +80,8 @@ fn become_program(
     let mut command = Command::new(&program);
     command.args(arguments);
     let filter = filter::filter(std::process::id()).map_err(|error| error.to_string())?;
+    // Where memory runs out, the kernel ends this process before the server.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     limit(Resource::Cpu, cpu_secs)?;
     limit(Resource::Nofile, MAX_FILES)?;
     limit(Resource::Fsize, 0)?;
