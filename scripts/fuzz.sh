@@ -1,11 +1,34 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets and runs each for FUZZ_SECS seconds (600), as many at once as there are
-# cores. FUZZ_TARGETS names some of them. fuzz/README.md says what they are.
+# cores; then the seeded cases of frames. FUZZ_TARGETS names some of them. fuzz/README.md says what
+# they are.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../fuzz"
-read -ra targets <<<"${FUZZ_TARGETS:-multipart wav parameters events subtitles}"
+read -ra targets <<<"${FUZZ_TARGETS:-multipart wav parameters events subtitles http2 websocket}"
 secs="${FUZZ_SECS:-600}"
+
+# HTTP/2 and WebSocket frames: tests of the gateway, not of this workspace.
+frames=()
+others=()
+for target in "${targets[@]}"; do
+  case "$target" in
+    http2 | websocket) frames+=("$target") ;;
+    *) others+=("$target") ;;
+  esac
+done
+targets=("${others[@]}")
+
+fuzz_frames() {
+  for target in "${frames[@]}"; do
+    (cd .. && AURICLE_FUZZ_SECS="$secs" scripts/with-env cargo test --quiet --release --locked \
+      -p auricle-gateway --lib -- --nocapture "fuzz::${target}_frames")
+  done
+}
+if [ ${#targets[@]} -eq 0 ]; then
+  fuzz_frames
+  exit
+fi
 
 cargo build --quiet --release --locked "${targets[@]/#/--bin=}"
 # Not a target: without the counters, which only link with the fuzzer.
@@ -21,3 +44,4 @@ printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I TARGET sh -c "
   echo \"TARGET: \$(grep -o 'cov: [0-9]* ft: [0-9]*' artifacts/TARGET/log | tail -n 1)\" \
     \"\$(sed -n 's/^stat::number_of_executed_units: */executions: /p' artifacts/TARGET/log)\"
   [ \$status -eq 0 ] || { tail -n 30 artifacts/TARGET/log; exit 1; }"
+fuzz_frames

@@ -311,7 +311,7 @@ async fn a_body_over_the_limit_is_413_before_and_while_it_streams() {
     // Without: refused when the limit is passed, although the rest is yet to come.
     let mut raw = Raw::connect(&server).await;
     let head = format!(
-        "POST /transcribe HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\
+        "POST /transcribe HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\
          content-type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n"
     );
     assert!(raw.send(head.as_bytes()).await);
@@ -343,7 +343,7 @@ async fn paths_under_v1_take_less_than_the_others() {
     ] {
         let mut raw = Raw::connect(shared()).await;
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\n\
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n\
              content-type: multipart/form-data; boundary={BOUNDARY}\r\n\
              content-length: {length}\r\n\r\n"
         );

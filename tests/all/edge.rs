@@ -41,8 +41,8 @@ fn post(path: &str) -> Vec<u8> {
     let mut block = vec![0x83, 0x86, 0x04];
     block.push(u8::try_from(path.len()).unwrap());
     block.extend(path.bytes());
-    block.extend([0x01, 4]);
-    block.extend(b"test");
+    block.extend([0x01, 9]);
+    block.extend(b"localhost");
     block
 }
 
@@ -178,7 +178,7 @@ async fn pings_whose_answers_nobody_reads_wait_in_the_clients_memory() {
 /// would hide in the first's body.
 async fn smuggled(head: &str, body: &str) -> String {
     let mut raw = Raw::connect(shared()).await;
-    let request = format!("POST /transcribe HTTP/1.1\r\nhost: test\r\n{head}\r\n{body}");
+    let request = format!("POST /transcribe HTTP/1.1\r\nhost: localhost\r\n{head}\r\n{body}");
     raw.send(request.as_bytes()).await;
     raw.answer().await
 }
@@ -200,7 +200,7 @@ async fn a_body_with_two_lengths_is_400() {
 
 #[tokio::test]
 async fn a_length_beside_chunks_smuggles_no_second_request() {
-    let body = "0\r\n\r\nGET /livez HTTP/1.1\r\nhost: test\r\n\r\n";
+    let body = "0\r\n\r\nGET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let head = format!(
         "content-type: multipart/form-data; boundary={BOUNDARY}\r\n\
          content-length: {}\r\ntransfer-encoding: chunked\r\n",

@@ -19,6 +19,8 @@ mod memory;
 mod noisy;
 /// The long form.
 mod soak;
+/// Answers that are not taken (29).
+mod unread;
 /// Who must not notice.
 mod victim;
 
@@ -243,6 +245,11 @@ const FAULTS: &[Fault] = &[
         28,
         "half-open WebSockets",
         Does::Clients(clients::half_open),
+    ),
+    fault(
+        29,
+        "answers that are not taken",
+        Does::Clients(unread::no_window),
     ),
     fault(35, "clients that leave", Does::Clients(clients::leave)),
     fault(37, "guessed keys", Does::Clients(clients::guess_keys)),

@@ -179,7 +179,13 @@ async fn a_drain_ends_in_time_whatever_still_runs() {
         Instant::now()
     };
     let (answer, stopped) = futures::join!(request, stop);
-    assert!(answer.is_err() || answer.unwrap().status() == 503);
+    let answer = Answer::of(answer.unwrap()).await;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert!(!answer.header("retry-after").is_empty());
+    let line = server.request_line(answer.header("x-request-id"));
+    assert_eq!(line["fields"]["status"], 503, "{line}");
+    let line = server.log_line(|line| line["fields"]["message"] == "drained");
+    assert_eq!(line["fields"]["cut_off"], 1, "{line}");
     assert!(
         server
             .exit_within(SOON)

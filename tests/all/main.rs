@@ -63,6 +63,8 @@ mod nn;
 mod openai;
 /// Files that `auricle transcribe` writes.
 mod outputs;
+/// Web pages that reach a server without keys.
+mod pages;
 /// The right words: known texts, languages, long files, and nothing where nothing is said.
 mod quality;
 /// The live WebSocket.
@@ -75,5 +77,7 @@ mod speakers;
 mod tenancy;
 /// Spans of a request, at a collector.
 mod traces;
+/// Answers that are not taken and connections that are not used.
+mod unread;
 /// Voice activity: what it finds, what is left out for it, and a server without it.
 mod voice;

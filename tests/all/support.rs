@@ -5,6 +5,7 @@
 pub mod audio;
 pub mod cgroup;
 pub mod files;
+pub mod frames;
 pub mod muxers;
 pub mod program;
 pub mod raw;

@@ -1,5 +1,6 @@
 //! One line in the log for every request, whatever became of it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auricle_telemetry::traces;
@@ -8,6 +9,7 @@ use http::{HeaderMap, Method, StatusCode};
 use tracing::instrument::Instrumented;
 use tracing::{Instrument, Level, Span, field};
 
+use crate::in_flight::{InFlight, OpenRequest};
 use crate::request_id::RequestId;
 use crate::rescue::CLIENT_GONE;
 
@@ -15,7 +17,7 @@ use crate::rescue::CLIENT_GONE;
 const MAX_PATH: usize = 256;
 
 /// A request as the log sees it. Writes its line when dropped; without an outcome until then, the
-/// client went away.
+/// client went away, or the end of a drain cut the request off.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
     spans: Spans,
@@ -25,6 +27,7 @@ pub(crate) struct AccessLog {
     tenant: Option<String>,
     /// Health checks are many and say little.
     quiet: bool,
+    open: OpenRequest,
 }
 
 /// What a request is to the log and to a collector.
@@ -45,6 +48,7 @@ impl Spans {
 impl AccessLog {
     /// Opens the request's span. The query is left out: people put secrets into it.
     pub(crate) fn new(
+        in_flight: &Arc<InFlight>,
         id: &RequestId,
         method: &Method,
         path: &str,
@@ -70,7 +74,13 @@ impl AccessLog {
             path,
             tenant: None,
             quiet,
+            open: in_flight.open(),
         }
+    }
+
+    /// All requests that are open.
+    pub(crate) fn in_flight(&self) -> &Arc<InFlight> {
+        self.open.in_flight()
     }
 
     pub(crate) fn spans(&self) -> &Spans {
@@ -96,6 +106,9 @@ impl AccessLog {
         match self.outcome {
             Some(status) => status,
             None if std::thread::panicking() => StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
+            None if self.in_flight().cut_off().is_cancelled() => {
+                StatusCode::SERVICE_UNAVAILABLE.as_u16()
+            }
             None => CLIENT_GONE,
         }
     }

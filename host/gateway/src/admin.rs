@@ -6,9 +6,14 @@
 //! there is to do in [`api`].
 //!
 //! # Limits
-//! HTTP/1 only, at most 16 connections, 10 s for a request's head, for its body and between
-//! requests, 64 KiB of body. A component may be larger (`max_component_bytes`) and take 120 s; two are
-//! received at once.
+//! HTTP/1 only, 10 s for a request's head, for its body and between requests, 64 KiB of body. A
+//! component may be larger (`max_component_bytes`) and take 120 s; two are received at once. Answers
+//! have the deadlines of the API's (`write_stall_timeout_ms`, `request_timeout_ms`).
+//!
+//! At most 64 connections. One more takes the slot of the connection that has been longest without a
+//! request, or else of the one that has waited longest for its client. At most 16 acts of the admin
+//! API run at once; more are answered 503. Neither a client that is silent nor acts that take long
+//! keep a probe or `/metrics` from its answer.
 
 pub mod api;
 mod audit;
@@ -19,7 +24,6 @@ mod input;
 mod keys;
 mod tenants;
 
-use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,26 +34,38 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
+use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::GatewayError;
+use crate::admission::Busy;
 use crate::app::App;
 use crate::body::ResponseBody;
-use crate::config::GatewayConfig;
+use crate::config::{GatewayConfig, ms};
+use crate::connection::{self, Answering, ConnectionGuard, StreamTasks};
+use crate::idle::Activity;
 use crate::rescue::{self, Dialect, Refusal};
 use crate::route;
 use crate::service::Shared;
+use crate::slots::{ConnectionSlots, Evicts};
+use crate::watch::{AnswerWatch, WatchedBody};
 
 pub(crate) use error::AdminError;
 
-/// Connections at once; more wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 16;
+/// Connections at once.
+const MAX_CONNECTIONS: usize = 64;
+
+/// Acts of the admin API at once. Fewer than connections, so that one always gives way to a new one.
+const MAX_ACTS: usize = 16;
+
+/// When a client may come back after all acts were taken.
+const ACT_RETRY: Duration = Duration::from_secs(1);
 
 /// For a request's head, for its body, and between requests.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -95,39 +111,56 @@ impl Listener {
 }
 
 async fn accept<A: App>(listener: Listener, shared: Arc<Shared<A>>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let slots = ConnectionSlots::new(MAX_CONNECTIONS, Evicts::Waiting);
+    let acts = Arc::new(Semaphore::new(MAX_ACTS));
     // Its connections end with it.
     let mut connections = JoinSet::new();
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+    loop {
         while connections.try_join_next().is_some() {}
         let Ok((stream, source)) = listener.listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let service = AdminService {
+        let activity = Activity::with_timeouts(PATIENCE, PATIENCE);
+        let Some(slot) = slots.take(&activity) else {
+            continue;
+        };
+        let service = Arc::new(AdminService {
             shared: Arc::clone(&shared),
             source: source.ip(),
             address: listener.addr,
-        };
+            activity,
+            watch: AnswerWatch::new(),
+            acts: Arc::clone(&acts),
+        });
         connections.spawn(async move {
             serve(stream, service).await;
-            drop(place);
+            drop(slot);
         });
     }
 }
 
-async fn serve<A: App>(stream: TcpStream, service: AdminService<A>) {
-    let service = service_fn(|request| {
-        let answer = service.answer(request);
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
-    let connection = http1::Builder::new()
+async fn serve<A: App>(stream: TcpStream, service: Arc<AdminService<A>>) {
+    let guard = ConnectionGuard {
+        activity: Arc::clone(&service.activity),
+        watch: Arc::clone(&service.watch),
+        write_stall: ms(service.shared.config.limits.write_stall_timeout_ms),
+        tasks: TaskTracker::new(),
+        // To the end of the drain: then the task is dropped.
+        draining: CancellationToken::new(),
+        kill: CancellationToken::new(),
+    };
+    let mut builder = Builder::new(StreamTasks::of(&guard)).http1_only();
+    builder
+        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "an admin connection ended early");
-    }
+        .half_close(false);
+    let answer = move |request| -> Answering {
+        let service = Arc::clone(&service);
+        Box::pin(async move { Ok(service.answer(request).await) })
+    };
+    connection::drive(stream, &builder, &guard, answer).await;
 }
 
 /// What answers one connection.
@@ -137,20 +170,34 @@ struct AdminService<A> {
     source: IpAddr,
     /// Where it came to.
     address: SocketAddr,
+    activity: Arc<Activity>,
+    watch: Arc<AnswerWatch>,
+    /// Acts that may run now, of all connections.
+    acts: Arc<Semaphore>,
 }
 
 impl<A: App> AdminService<A> {
     async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
-        let outcome = match request.uri().path() {
-            "/metrics" => self.metrics(&request),
-            path if api::answers(path) => self.api(request).await,
-            _ => self.health(&request),
+        let busy = self.activity.request(false);
+        let limits = &self.shared.config.limits;
+        let deadline = Instant::now() + ms(limits.request_timeout_ms);
+        let outcome = match door::check_page(self.address, &request, &self.shared) {
+            Err(refusal) => Err(refusal),
+            Ok(()) => match request.uri().path() {
+                "/metrics" => self.metrics(&request),
+                path if api::answers(path) => self.api(request).await,
+                _ => self.health(&request),
+            },
         };
-        outcome.unwrap_or_else(|refusal| {
+        let response = outcome.unwrap_or_else(|refusal| {
             let error: &dyn std::error::Error = &refusal;
             tracing::debug!(error, "an admin request was refused");
             rescue::response(&refusal, Dialect::OpenAi)
-        })
+        });
+        let cut_at = deadline.max(Instant::now()) + ms(limits.write_stall_timeout_ms);
+        self.watch.begin(cut_at, None);
+        let watch = Arc::clone(&self.watch);
+        response.map(|body| WatchedBody::new(body, watch, Some(busy)).boxed_unsync())
     }
 
     fn metrics(&self, request: &Request<Incoming>) -> Result<Response<ResponseBody>, Refusal> {
@@ -180,10 +227,19 @@ impl<A: App> AdminService<A> {
         let (head, body) = request.into_parts();
         let actor = door::enter(self.address, self.source, &head.headers, &self.shared)?;
         let body = receive(&self.shared, &head, body).await?;
+        // Not before the body is there, so that no client can hold it.
+        let act = Arc::clone(&self.acts).try_acquire_owned();
+        let act = act.map_err(|_| {
+            Refusal::Busy(Busy::Node {
+                retry_after: ACT_RETRY,
+            })
+        })?;
+        let _work = self.activity.work();
         let tenancy = Arc::clone(&self.shared.tenancy);
         let control_plane = self.shared.control_plane.clone();
         // The store may wait for a disk.
         let answered = tokio::task::spawn_blocking(move || {
+            let _act = act;
             let call = api::Call {
                 actor: &actor,
                 method: &head.method,

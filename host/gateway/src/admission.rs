@@ -122,6 +122,7 @@ impl Admission {
     }
 
     /// Requests running now.
+    #[cfg(test)]
     pub(crate) fn running(&self) -> usize {
         self.lock().running
     }

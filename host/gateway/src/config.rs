@@ -21,6 +21,10 @@ pub struct GatewayConfig {
     pub listen: Vec<SocketAddr>,
     /// Serve other machines although no key is configured. Default `false`.
     pub insecure: bool,
+    /// Host names by which clients may call a listener on a loopback address while it asks for no
+    /// key, besides `localhost`, names below it, and loopback addresses; `*` allows any, which lets
+    /// web pages in by DNS rebinding. Without ports. Default: none.
+    pub allowed_hosts: Vec<String>,
     /// Answer the pages for browsers and the document of the API: `/`, `/docs`, `/openapi.json` and
     /// what they load. `false` leaves these paths to tenants' handlers. Default `true`.
     pub pages: bool,
@@ -55,6 +59,7 @@ impl Default for GatewayConfig {
         Self {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8000))],
             insecure: false,
+            allowed_hosts: Vec::new(),
             pages: true,
             drain_timeout_ms: 30_000,
             limits: Limits::default(),
@@ -70,7 +75,8 @@ impl Default for GatewayConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Open connections, WebSockets included. Default 1024.
+    /// Open connections, WebSockets included. One more takes the slot of the connection that has been
+    /// longest without an open request or WebSocket. Default 1024.
     pub max_connections: usize,
     /// From a connection's opening, or a request's first byte, to the end of its headers.
     /// Default 10 s.
@@ -95,10 +101,11 @@ pub struct Limits {
     /// Largest body of a request to a path under `/v1/`, the whole form counted. Default 25 MiB
     /// (26,214,400), as OpenAI has it; `max_body_bytes` holds too.
     pub max_v1_body_bytes: u64,
-    /// Longest wait for a client to take a piece of an answer. Default 30 s.
+    /// Longest wait for a client to take a piece of an answer: 16 KiB on HTTP/2, any byte on HTTP/1.
+    /// Default 30 s.
     pub write_stall_timeout_ms: u64,
-    /// From a request's headers to the last byte of its answer; WebSockets are exempt.
-    /// Default 30 min.
+    /// From a request's headers to the last byte of its answer; WebSockets are exempt. What is there
+    /// by then has `write_stall_timeout_ms` to go out. Default 30 min.
     pub request_timeout_ms: u64,
 }
 

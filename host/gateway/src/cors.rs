@@ -98,10 +98,15 @@ impl Cors {
     /// Whether a WebSocket may be opened. Browsers ask nobody before they open one, so a page of
     /// another origin is refused here; programs send no origin and are let in.
     pub(crate) fn allows_websocket(&self, headers: &HeaderMap) -> bool {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        self.allows_page(headers, host)
+    }
+
+    /// Whether a request comes from a program, a page of `host`, or one of an allowed origin.
+    pub(crate) fn allows_page(&self, headers: &HeaderMap, host: Option<&str>) -> bool {
         let Some(origin) = headers.get(ORIGIN) else {
             return true;
         };
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         let of_page = origin
             .to_str()
             .ok()

@@ -6,7 +6,7 @@
 //! the deadline and the end of a drain all look the same to an app.
 //!
 //! # The line
-//! `listen` (connection permit) → `connection` (HTTP/1 or HTTP/2) → `service` (request id, span,
+//! `listen` (connection slot) → `connection` (HTTP/1 or HTTP/2) → `service` (request id, span,
 //! preflight) → `route` (health, pages) → key (tenant) → `admission` (429, 503) → [`App`].
 //! WebSockets leave the line at admission into `socket`. All refusals meet in `rescue`.
 //!
@@ -25,7 +25,11 @@ pub mod config;
 mod connection;
 mod cors;
 mod deploy;
+#[cfg(test)]
+mod fuzz;
 mod idle;
+mod in_flight;
+mod keyless;
 mod listen;
 mod pages;
 mod rate;
@@ -34,8 +38,10 @@ mod rescue;
 mod route;
 mod secrets;
 mod service;
+mod slots;
 pub mod socket;
 mod timed_io;
+mod watch;
 
 use std::net::SocketAddr;
 

@@ -1,13 +1,14 @@
 //! Listening, and stopping in good order.
 //!
-//! Every connection holds a permit. When all are taken, a new connection is answered 503 at once
-//! instead of being left in the kernel's queue: a client and its load balancer then know what to
-//! do, and a health check does not hang. The answer is HTTP/1 (an HTTP/2 client sees a broken
+//! Every connection holds a slot. When all are taken, a new connection takes the slot of the one that
+//! has been longest without an open request or WebSocket. Where none is idle, it is answered 503 at
+//! once instead of being left in the kernel's queue: a client and its load balancer then know what
+//! to do, and a health check does not hang. The answer is HTTP/1 (an HTTP/2 client sees a broken
 //! preface) and is written without reading the request.
 //!
 //! # Drain
 //! On shutdown nothing new is accepted and idle connections end; requests in flight and WebSockets
-//! have `drain_timeout_ms`. Then requests are dropped and WebSockets closed with 1001.
+//! have `drain_timeout_ms`. `in_flight` describes how they end then.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,9 +29,13 @@ use crate::admin;
 use crate::admission::Admission;
 use crate::app::App;
 use crate::config::{GatewayConfig, ms};
-use crate::connection;
+use crate::connection::{self, Peer};
 use crate::cors::Cors;
+use crate::idle::Activity;
+use crate::in_flight::{self, InFlight};
+use crate::keyless::AllowedHosts;
 use crate::service::Shared;
+use crate::slots::{ConnectionSlots, Evicts};
 
 /// Connections that are being refused at once; beyond it they are cut without a word.
 const MAX_REFUSALS: usize = 64;
@@ -45,9 +50,8 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long tasks have to end once they are told to stop at once; longer than a WebSocket's
-/// goodbye then (1 s).
-const KILL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long tasks have to end once they are told to stop at once.
+const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 content-type: application/json\r\ncontent-length: 141\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
@@ -68,6 +72,7 @@ impl Gateway {
     pub async fn bind(config: GatewayConfig, tenancy: Arc<Tenancy>) -> Result<Bound, GatewayError> {
         config.check()?;
         let cors = Cors::new(&config.cors)?;
+        let hosts = AllowedHosts::new(&config.allowed_hosts)?;
         check_exposure(&config.listen, &tenancy, config.insecure)?;
         let mut listeners = Vec::with_capacity(config.listen.len());
         let mut addrs = Vec::with_capacity(config.listen.len());
@@ -85,6 +90,7 @@ impl Gateway {
             config,
             tenancy,
             cors,
+            hosts,
             listeners,
             addrs,
             admin,
@@ -99,6 +105,7 @@ pub struct Bound {
     config: GatewayConfig,
     tenancy: Arc<Tenancy>,
     cors: Cors,
+    hosts: AllowedHosts,
     listeners: Vec<TcpListener>,
     addrs: Vec<SocketAddr>,
     admin: Option<admin::Listener>,
@@ -139,7 +146,8 @@ impl Bound {
     /// Serves `app` until `shutdown` is cancelled, then drains. Dropping the future stops
     /// accepting and leaves connections to themselves; cancel `shutdown` instead.
     pub async fn serve<A: App>(self, app: A, shutdown: CancellationToken) -> DrainReport {
-        let connections = Arc::new(Semaphore::new(self.config.limits.max_connections));
+        let max_connections = self.config.limits.max_connections;
+        let connections = ConnectionSlots::new(max_connections, Evicts::Idle);
         let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
         let shared = Arc::new(Shared {
             app,
@@ -149,6 +157,8 @@ impl Bound {
             control_plane: self.control_plane,
             pushes: Semaphore::new(MAX_PUSHES),
             cors: self.cors,
+            hosts: self.hosts,
+            in_flight: InFlight::new(),
             tasks: TaskTracker::new(),
             draining: shutdown,
             kill: CancellationToken::new(),
@@ -168,9 +178,11 @@ impl Bound {
 async fn accept<A: App>(
     shared: &Arc<Shared<A>>,
     listener: TcpListener,
-    connections: &Arc<Semaphore>,
+    connections: &Arc<ConnectionSlots>,
     refusals: &Arc<Semaphore>,
 ) {
+    let address = listener.local_addr();
+    let to_loopback = address.is_ok_and(|address| address.ip().to_canonical().is_loopback());
     loop {
         let accepted = tokio::select! {
             biased;
@@ -185,8 +197,15 @@ async fn accept<A: App>(
                 continue;
             }
         };
-        if let Ok(permit) = Arc::clone(connections).try_acquire_owned() {
-            let connection = connection::serve(Arc::clone(shared), stream, source, permit);
+        let activity = Activity::new(&shared.config.limits);
+        if let Some(slot) = connections.take(&activity) {
+            // An answer is small or streamed in pieces that are awaited. A failure costs latency.
+            let _ = stream.set_nodelay(true);
+            let peer = Peer {
+                source,
+                to_loopback,
+            };
+            let connection = connection::serve(Arc::clone(shared), stream, peer, activity, slot);
             shared.tasks.spawn(Box::pin(connection));
         } else if let Ok(permit) = Arc::clone(refusals).try_acquire_owned() {
             tracing::warn!("too many connections: one was refused");
@@ -210,19 +229,16 @@ async fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
 
 async fn drain<A>(shared: &Shared<A>) -> DrainReport {
     let began = Instant::now();
-    let in_flight = shared.admission.running();
+    let in_flight = shared.in_flight.count();
     tracing::info!(in_flight, "the server stops: nothing new is accepted");
     shared.tasks.close();
     let drained = timeout(ms(shared.config.drain_timeout_ms), shared.tasks.wait()).await;
     let cut_off = match drained {
         Ok(()) => 0,
         Err(_) => {
-            let running = shared.admission.running();
-            shared.kill.cancel();
-            if timeout(KILL_TIMEOUT, shared.tasks.wait()).await.is_err() {
-                tracing::warn!(tasks = shared.tasks.len(), "some tasks did not stop");
-            }
-            running
+            let cut_off = shared.in_flight.count();
+            end_requests(shared).await;
+            cut_off
         }
     };
     let took = began.elapsed();
@@ -235,6 +251,20 @@ async fn drain<A>(shared: &Shared<A>) -> DrainReport {
         in_flight,
         cut_off,
         took,
+    }
+}
+
+/// Ends what outlasts the drain: first requests, with an answer where there is still time for one,
+/// then connections.
+async fn end_requests<A>(shared: &Shared<A>) {
+    shared.in_flight.cut_off().cancel();
+    let goodbye = timeout(in_flight::GOODBYE, shared.tasks.wait());
+    if goodbye.await.is_ok() {
+        return;
+    }
+    shared.kill.cancel();
+    if timeout(KILL_TIMEOUT, shared.tasks.wait()).await.is_err() {
+        tracing::warn!(tasks = shared.tasks.len(), "some tasks did not stop");
     }
 }
 

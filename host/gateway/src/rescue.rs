@@ -44,6 +44,10 @@ pub(crate) enum Refusal {
     Handshake { detail: String },
     #[error("a WebSocket from a foreign origin")]
     Origin,
+    #[error("a keyless request for a host name that is not allowed")]
+    Host,
+    #[error("a keyless request with side effects from a foreign origin")]
+    ForeignPage,
     #[error("the app panicked")]
     Panic,
 }
@@ -90,6 +94,16 @@ fn answer(refusal: &Refusal) -> Answer {
             "origin_not_allowed",
             "pages of this origin may not open WebSockets here: ask whoever runs this server to allow the origin",
         ),
+        Refusal::Host => say(
+            421,
+            "wrong_host",
+            "without a key this server answers to localhost, 127.0.0.1 and [::1] only: use one of them, or add the name to server.allowed_hosts",
+        ),
+        Refusal::ForeignPage => say(
+            403,
+            "origin_not_allowed",
+            "pages of this origin may not call this server without a key: add the origin to server.cors.allowed_origins",
+        ),
         Refusal::Panic => internal(),
     }
 }
@@ -134,7 +148,6 @@ fn of_admin(error: &AdminError) -> Answer {
         AdminError::TooLarge { .. } => say(413, "body_too_large", message),
         AdminError::TooSlow => say(408, "body_timeout", message),
         AdminError::Browser => say(403, "origin_not_allowed", message),
-        AdminError::Host => say(421, "wrong_host", message),
         AdminError::OperatorOnly => say(403, "operator_only", message),
         AdminError::NoControlPlane => say(409, "no_server", message),
         AdminError::Pushing => say(503, "overloaded", message).after(SOON),
@@ -295,6 +308,16 @@ fn say(status: u16, code: &'static str, message: impl Into<String>) -> Answer {
 }
 
 impl Answer {
+    /// The object `error` of OpenAI's API.
+    fn openai(&self) -> serde_json::Value {
+        json!({
+            "message": self.message,
+            "type": kind(self.status),
+            "param": self.param,
+            "code": self.code,
+        })
+    }
+
     fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.header = Some((name, value));
         self
@@ -340,12 +363,7 @@ pub(crate) fn whole(refusal: &Refusal, dialect: Dialect) -> Response<Bytes> {
     auricle_telemetry::metrics().error(answer.code);
     let body = match dialect {
         Dialect::Tutorial => json!({ "detail": answer.message }),
-        Dialect::OpenAi => json!({ "error": {
-            "message": answer.message,
-            "type": kind(answer.status),
-            "param": answer.param,
-            "code": answer.code,
-        }}),
+        Dialect::OpenAi => json!({ "error": answer.openai() }),
     };
     let mut response = Response::new(Bytes::from(body.to_string()));
     *response.status_mut() =
@@ -366,6 +384,14 @@ fn kind(status: u16) -> &'static str {
         400..=499 => "invalid_request_error",
         _ => "server_error",
     }
+}
+
+/// The same table for a stream of events that has begun: its last event, as OpenAI's API has it.
+pub(crate) fn event(error: &AppError) -> Bytes {
+    let answer = of_app(error);
+    auricle_telemetry::metrics().error(answer.code);
+    let event = json!({ "type": "error", "error": answer.openai() });
+    Bytes::from(format!("data: {event}\n\n"))
 }
 
 /// How a WebSocket ends whose app failed.

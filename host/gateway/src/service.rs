@@ -1,9 +1,9 @@
 //! One request, in the order in which things happen to it.
 //!
 //! name and span → preflight → the gateway's own routes, and deploying → credential, removed from the
-//! head ([`Secrets`]) → WebSocket, or size → admission → app. Every refusal is a [`Refusal`] and becomes an answer in `rescue`.
+//! head ([`Secrets`]) → WebSocket, or size → admission → app. Every refusal is a [`Refusal`] and becomes
+//! an answer in `rescue`.
 
-use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,27 +15,32 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, ORIGIN};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::AccessLog;
 use crate::admission::{Admission, Kind};
 use crate::answer::{Held, hold};
-use crate::app::{App, RequestClass, RequestContext};
+use crate::app::{App, AppError, RequestClass, RequestContext};
 use crate::body::{BodyError, LimitedBody, ResponseBody, Verdict};
 use crate::class;
 use crate::config::{GatewayConfig, ms};
+use crate::connection::Peer;
 use crate::cors::Cors;
 use crate::deploy;
 use crate::idle::Activity;
+use crate::in_flight::InFlight;
+use crate::keyless::AllowedHosts;
 use crate::pages;
 use crate::rate;
 use crate::request_id::{RequestId, X_REQUEST_ID};
 use crate::rescue::{self, Dialect, Refusal};
 use crate::route;
 use crate::secrets::Secrets;
+use crate::slots::ConnectionSlot;
 use crate::socket;
+use crate::watch::AnswerWatch;
 
 /// Milliseconds until the head of the answer, as OpenAI's API tells them.
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
@@ -51,6 +56,9 @@ pub(crate) struct Shared<A> {
     pub(crate) pushes: Semaphore,
     pub(crate) admission: Arc<Admission>,
     pub(crate) cors: Cors,
+    pub(crate) hosts: AllowedHosts,
+    /// Requests that are not answered yet, and the end of the drain.
+    pub(crate) in_flight: Arc<InFlight>,
     /// Connections, HTTP/2 streams and WebSockets.
     pub(crate) tasks: TaskTracker,
     /// Finish what has begun and take nothing new.
@@ -62,11 +70,12 @@ pub(crate) struct Shared<A> {
 /// What all requests of one connection share.
 #[derive(Clone)]
 pub(crate) struct ConnectionScope {
-    /// Where it comes from.
-    pub(crate) source: IpAddr,
+    pub(crate) peer: Peer,
     pub(crate) activity: Arc<Activity>,
+    /// Of its HTTP/1 answers.
+    pub(crate) watch: Arc<AnswerWatch>,
     /// Held by the connection and by the WebSocket it may turn into.
-    pub(crate) _permit: Arc<OwnedSemaphorePermit>,
+    pub(crate) _slot: Arc<ConnectionSlot>,
 }
 
 /// Answers one request. Cancelled by drop.
@@ -76,7 +85,9 @@ pub(crate) async fn handle<A: App>(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let received = Instant::now();
-    let busy = scope.activity.request(request.version() == Version::HTTP_2);
+    let is_http2 = request.version() == Version::HTTP_2;
+    let busy = scope.activity.request(is_http2);
+    let watch = AnswerWatch::of_stream().unwrap_or_else(|| Arc::clone(&scope.watch));
     let secrets = Secrets::of(request.headers());
     let id = RequestId::of(request.headers(), &secrets);
     let path = request.uri().path();
@@ -84,7 +95,15 @@ pub(crate) async fn handle<A: App>(
     let path_is_openai = path.starts_with("/v1/");
     let quiet = route::is_own(path);
     let logged = secrets.redact_path(path);
-    let log = AccessLog::new(&id, request.method(), &logged, request.headers(), quiet);
+    let in_flight = &shared.in_flight;
+    let log = AccessLog::new(
+        in_flight,
+        &id,
+        request.method(),
+        &logged,
+        request.headers(),
+        quiet,
+    );
     let spans = log.spans().clone();
     let span = spans.log.clone();
     let method = request.method().clone();
@@ -102,7 +121,11 @@ pub(crate) async fn handle<A: App>(
         }),
         account: None,
     };
-    let outcome = spans.instrument(visit.answer(request)).await;
+    let outcome = tokio::select! {
+        biased;
+        outcome = spans.instrument(visit.answer(request)) => outcome,
+        () = in_flight.cut_off().cancelled() => Err(Refusal::App(AppError::Draining)),
+    };
     let mut response = outcome.unwrap_or_else(|refusal| {
         let error: &dyn std::error::Error = &refusal;
         tracing::debug!(parent: &span, error, "refused");
@@ -119,8 +142,15 @@ pub(crate) async fn handle<A: App>(
         }
     }
     shared.cors.mark(origin.as_ref(), response.headers_mut());
+    let deadline = visit.deadline();
     match visit.held.take() {
-        Some(held) => hold(response, held, &method, visit.deadline().into()),
+        Some(held) => {
+            let stall = ms(shared.config.limits.write_stall_timeout_ms);
+            // What the deadline has made of the answer has time to go out, too.
+            let cut_at = deadline.max(Instant::now()) + stall;
+            watch.begin(cut_at.into(), is_http2.then_some(stall));
+            hold(response, held, &method, deadline.into(), watch)
+        }
         None => response,
     }
 }
@@ -145,6 +175,9 @@ impl<A: App> Visit<'_, A> {
         request: Request<Incoming>,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let shared = self.shared;
+        if self.scope.peer.to_loopback && !shared.tenancy.asks_for_keys() {
+            shared.hosts.check(&(&request).into(), &shared.cors)?;
+        }
         if let Some(headers) = shared.cors.preflight(request.method(), request.headers()) {
             return Ok(empty(StatusCode::NO_CONTENT, headers));
         }
@@ -161,7 +194,7 @@ impl<A: App> Visit<'_, A> {
             return page;
         }
         if deploy::answers(head.uri.path()) {
-            let source = self.scope.source;
+            let source = self.scope.peer.source;
             return deploy::answer(shared, source, head, body.boxed_unsync()).await;
         }
         let access = self.access(&head.headers)?;
@@ -177,7 +210,7 @@ impl<A: App> Visit<'_, A> {
 
     fn access(&mut self, headers: &HeaderMap) -> Result<Access, Refusal> {
         let header = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-        let access = self.shared.tenancy.admit(header, self.scope.source)?;
+        let access = self.shared.tenancy.admit(header, self.scope.peer.source)?;
         if let Some(held) = &mut self.held {
             held.log.of(&access);
         }

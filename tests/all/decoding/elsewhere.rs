@@ -23,7 +23,7 @@ async fn a_form_is_measured_while_it_arrives() {
     let before = server.peak_bytes();
     let mut client = Raw::connect(&server).await;
     let head = format!(
-        "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\
+        "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\
          content-type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n"
     );
     client.send(head.as_bytes()).await;

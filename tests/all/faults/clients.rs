@@ -25,7 +25,7 @@ const FLOOD_BYTES: u64 = 64 << 20;
 /// The head of a request with a form; how long it says the form is.
 fn head(tenant: &str, id: &str, body_bytes: usize) -> String {
     format!(
-        "POST /transcribe HTTP/1.1\r\nhost: test\r\nx-request-id: {id}\r\n\
+        "POST /transcribe HTTP/1.1\r\nhost: localhost\r\nx-request-id: {id}\r\n\
          authorization: Bearer {}\r\n\
          content-type: multipart/form-data; boundary={}\r\ncontent-length: {body_bytes}\r\n\r\n",
         key(tenant),
@@ -109,7 +109,7 @@ pub fn slow(server: &'static Server) -> BoxFuture<'static, ()> {
     async move {
         let heads = (0..30).map(|_| async {
             let mut raw = Raw::connect(server).await;
-            assert!(raw.send(b"GET /health HTTP/1.1\r\nhost: te").await);
+            assert!(raw.send(b"GET /health HTTP/1.1\r\nhost: localho").await);
             raw.answer().await
         });
         let bodies = (0..20).map(|number| async move {
@@ -123,7 +123,7 @@ pub fn slow(server: &'static Server) -> BoxFuture<'static, ()> {
             let mut stream = TcpStream::connect(&server.address).await.unwrap();
             let key = key("fault-floods");
             let request =
-                format!("GET / HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {key}\r\n\r\n");
+                format!("GET / HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\r\n");
             stream.write_all(request.as_bytes()).await.unwrap();
             // It reads again when the server has long given up.
             sleep(Duration::from_millis(3_500)).await;
@@ -144,7 +144,7 @@ pub fn slow(server: &'static Server) -> BoxFuture<'static, ()> {
 async fn websocket(server: &Server) -> TcpStream {
     let mut stream = TcpStream::connect(&server.address).await.unwrap();
     let handshake = format!(
-        "GET /ws/transcribe HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {}\r\n\
+        "GET /ws/transcribe HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
          connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
          sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
         key(CLIENT)

@@ -22,7 +22,7 @@ impl Raw {
     /// Sends the head of a form that is `body_bytes` long.
     pub async fn begin_form(&mut self, path: &str, request_id: &str, body_bytes: usize) {
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: test\r\nx-request-id: {request_id}\r\n\
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nx-request-id: {request_id}\r\n\
              content-type: multipart/form-data; boundary={BOUNDARY}\r\n\
              content-length: {body_bytes}\r\n\r\n"
         );

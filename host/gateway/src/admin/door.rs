@@ -5,18 +5,18 @@
 //! | loopback | everybody | everybody | everybody, until there is a key with scope `admin`; then its holders |
 //! | elsewhere | everybody | holders of such a key; everybody with `allow_remote` or `insecure` | holders of such a key; with `insecure` everybody until there is one |
 //!
-//! A web page that somebody on this machine looks at reaches loopback too. It is told apart by what
-//! browsers cannot leave out: an `Origin` with every request that changes something, JSON only with
-//! leave that is never given, and the name that the page came from as `Host`.
+//! A web page in a browser on this machine reaches loopback too. It is told apart by what browsers
+//! cannot leave out: an `Origin` with every request that changes something, JSON only with leave that
+//! is never given, and the name that the page came from as `Host`. `keyless` checks the latter for
+//! everything that is answered without a key on loopback.
 
 use std::net::{IpAddr, SocketAddr};
 
 use auricle_tenancy::{Actor, Tenancy};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
-use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
+use http::{HeaderMap, HeaderValue, Method, Request};
 
-use super::AdminError;
+use super::{AdminError, api};
 use crate::config::GatewayConfig;
 use crate::rescue::Refusal;
 use crate::service::Shared;
@@ -27,6 +27,19 @@ pub(super) fn may_listen(address: SocketAddr, config: &GatewayConfig, tenancy: &
         || config.admin.allow_remote
         || config.insecure
         || tenancy.asks_for_admin_keys()
+}
+
+/// Refuses a request that a web page may have caused, where it is answered without a key on loopback.
+pub(super) fn check_page<A, B>(
+    address: SocketAddr,
+    request: &Request<B>,
+    shared: &Shared<A>,
+) -> Result<(), Refusal> {
+    let is_keyed = api::answers(request.uri().path()) && shared.tenancy.asks_for_admin_keys();
+    if is_loopback(address) && !is_keyed {
+        shared.hosts.check(&request.into(), &shared.cors)?;
+    }
+    Ok(())
 }
 
 /// Refuses whoever may not read metrics.
@@ -55,17 +68,9 @@ pub(super) fn enter<A>(
     if headers.contains_key(ORIGIN) {
         return Err(AdminError::Browser.into());
     }
-    if !shared.tenancy.asks_for_admin_keys() {
-        if is_loopback(address) {
-            let named_so = headers.get(HOST).is_some_and(names_loopback);
-            return match named_so {
-                true => Ok(Actor::keyless()),
-                false => Err(AdminError::Host.into()),
-            };
-        }
-        if shared.config.insecure {
-            return Ok(Actor::keyless());
-        }
+    let is_trusted = is_loopback(address) || shared.config.insecure;
+    if is_trusted && !shared.tenancy.asks_for_admin_keys() {
+        return Ok(Actor::keyless());
     }
     let authorization = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
     Ok(shared.tenancy.admit_admin(authorization, source)?)
@@ -102,41 +107,4 @@ fn has_type(headers: &HeaderMap, expected: &str) -> bool {
 
 fn is_loopback(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
-}
-
-fn names_loopback(host: &HeaderValue) -> bool {
-    let authority = Authority::try_from(host.as_bytes());
-    authority.is_ok_and(|authority| {
-        let host = authority.host();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        host.eq_ignore_ascii_case("localhost")
-            || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_names_of_loopback_are_names_of_loopback() {
-        for host in [
-            "127.0.0.1",
-            "127.0.0.1:8001",
-            "[::1]:1",
-            "localhost",
-            "LocalHost:80",
-        ] {
-            assert!(names_loopback(&HeaderValue::from_static(host)), "{host}");
-        }
-        for host in [
-            "",
-            "evil.example",
-            "localhost.evil.example:80",
-            "10.0.0.1",
-            "127.0.0.1.example",
-        ] {
-            assert!(!names_loopback(&HeaderValue::from_static(host)), "{host}");
-        }
-    }
 }

@@ -25,10 +25,6 @@ pub(crate) enum AdminError {
     TooSlow,
     #[error("web pages may not use the admin API: use `auricle` or another program")]
     Browser,
-    #[error(
-        "without a key the admin API answers to 127.0.0.1, [::1] and localhost only: use one of them"
-    )]
-    Host,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]

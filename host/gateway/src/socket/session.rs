@@ -30,7 +30,7 @@ type Io = TokioIo<hyper::upgrade::Upgraded>;
 /// How long the client has to take our last frames and to answer Close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The same when the whole server stops: nobody waits for a client then.
+/// The same at the end of a drain, when the server waits for no client.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often an open WebSocket looks whether its key is still good.
@@ -50,7 +50,8 @@ enum Outcome {
     App(Result<(), AppError>),
     Client(End),
     KeyEnded,
-    Kill,
+    /// The drain has ended.
+    CutOff,
 }
 
 /// Ends when the key that opened a WebSocket has been revoked or has expired.
@@ -77,7 +78,7 @@ pub(crate) async fn run<A: App>(
     let patience = ms(shared.config.limits.header_read_timeout_ms);
     let handshake = tokio::select! {
         handshake = timeout(patience, upgrade) => handshake,
-        () = shared.kill.cancelled() => return,
+        () = shared.in_flight.cut_off().cancelled() => return,
     };
     let Ok(Ok(connection)) = handshake else {
         return; // The log says 499: the client left before it was answered.
@@ -93,7 +94,7 @@ pub(crate) async fn run<A: App>(
         })),
         end = link.deserted(ms(limits.close_grace_ms)) => Outcome::Client(end),
         () = key_ended(&shared.tenancy, key.as_deref()) => Outcome::KeyEnded,
-        () = shared.kill.cancelled() => Outcome::Kill,
+        () = shared.in_flight.cut_off().cancelled() => Outcome::CutOff,
     };
     // The app is dropped: nothing is computed for this socket any more.
     let status = link.finish(outcome).await;
@@ -214,7 +215,8 @@ impl Link {
                 let message = "invalid_api_key: the key was revoked or has expired";
                 self.sender.close(1008, message);
             }
-            Outcome::Kill => {
+            Outcome::CutOff => {
+                status = StatusCode::SERVICE_UNAVAILABLE.as_u16();
                 patience = KILL_TIMEOUT;
                 let message = "the server is about to stop: connect again";
                 self.sender.close(1001, message);

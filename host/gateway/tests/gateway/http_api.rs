@@ -301,7 +301,7 @@ async fn http2_is_spoken_on_the_same_port() {
         let mut client = client.clone();
         async move {
             let body = Full::new(Bytes::from(vec![b'a'; n * 1000]));
-            let request = Request::post("http://test/echo").body(body).unwrap();
+            let request = Request::post("http://localhost/echo").body(body).unwrap();
             let response = client.send_request(request).await.unwrap();
             assert_eq!(response.status(), 200);
             assert!(response.headers().contains_key("x-request-id"));

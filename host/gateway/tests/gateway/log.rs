@@ -1,8 +1,10 @@
 //! What the operator reads.
 
 use std::io::{self, Write};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
+use auricle_gateway::GatewayConfig;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
@@ -75,6 +77,35 @@ async fn the_log_has_a_line_for_every_request() {
         assert_eq!(line["span"]["tenant"], "default", "{line}");
         assert!(line["fields"]["elapsed_ms"].is_number() && line["span"]["method"].is_string());
         assert!(!line.to_string().contains("secret"), "{line}");
+    }
+
+    let drained = Server::start(GatewayConfig {
+        drain_timeout_ms: 100,
+        ..config()
+    })
+    .await;
+    let mut cut_off = Vec::new();
+    for (path, id) in [("/hang", "log-503"), ("/trickle", "log-broken")] {
+        let mut stream = drained.connect().await;
+        let request = head("GET", path, &format!("x-request-id: {id}\r\n"));
+        stream.write_all(request.as_bytes()).await.unwrap();
+        cut_off.push(stream);
+    }
+    let _socket = open(&drained, "/ws/echo-cut-off").await;
+    until("three requests", || {
+        drained.seen.calls.load(Ordering::SeqCst) == 3
+    })
+    .await;
+    drained.shutdown.cancel();
+    drained.stopped().await;
+    for (key, value) in [
+        ("request_id", "log-503"),
+        ("request_id", "log-broken"),
+        ("path", "/ws/echo-cut-off"),
+    ] {
+        until(value, || log.end_of(key, value).is_some()).await;
+        let line = log.end_of(key, value).unwrap();
+        assert_eq!(line["fields"]["status"], 503, "{line}");
     }
     until("the socket's line", || {
         log.end_of("path", "/ws/echo").is_some()

@@ -7,9 +7,13 @@
     reason = "tests"
 )]
 
+mod admin;
 mod drain;
+mod frames;
 mod http_api;
+mod keyless;
 mod limits;
 mod log;
 mod sockets;
 mod support;
+mod unread;

@@ -35,7 +35,7 @@ async fn handshake(server: &Server, path: &str, more: &str) -> (TcpStream, Reply
         "sec-websocket-version: 13\r\n"
     };
     let request = format!(
-        "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+        "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{version}{more}\r\n"
     );
     let mut stream = server.connect().await;
@@ -297,7 +297,10 @@ async fn a_handshake_that_is_not_welcome_gets_an_http_answer() {
         status("/ws/echo", "origin: https://evil.example\r\n").await,
         403
     );
-    assert_eq!(status("/ws/echo", "origin: http://test\r\n").await, 101);
+    assert_eq!(
+        status("/ws/echo", "origin: http://localhost\r\n").await,
+        101
+    );
     let (_, reply) = handshake(&server, "/ws/echo", "sec-websocket-version: 8\r\n").await;
     assert_eq!(
         (reply.status, reply.header("sec-websocket-version")),

@@ -24,6 +24,9 @@ use tokio_util::sync::CancellationToken;
 /// No step of a test takes longer, or it has failed.
 pub const SOON: Duration = Duration::from_secs(10);
 
+/// Length of `/large`: more than all buffers on its way hold.
+pub const LARGE_BYTES: usize = 64 << 20;
+
 /// What the app did, for the tests to see.
 #[derive(Default)]
 pub struct Seen {
@@ -108,6 +111,19 @@ impl App for TestApp {
                 let frame = move || Ok(http_body::Frame::data(chunk.clone()));
                 let body = StreamBody::new(futures::stream::repeat_with(frame));
                 Ok(Response::new(body.boxed_unsync()))
+            }
+            "/large" => Ok(Response::new(text(vec![b'x'; LARGE_BYTES]))),
+            "/events" | "/half-event" => {
+                let whole = path == "/events";
+                let text = if whole { "data: 1\n\n" } else { "data: 1" };
+                let first = async move { Ok(http_body::Frame::data(Bytes::from(text))) };
+                let first = futures::stream::once(first);
+                let body =
+                    StreamBody::new(futures::StreamExt::chain(first, futures::stream::pending()));
+                Ok(Response::builder()
+                    .header("content-type", "text/event-stream; charset=utf-8")
+                    .body(body.boxed_unsync())
+                    .unwrap())
             }
             "/trickle" => {
                 let first = futures::stream::once(async {
@@ -204,6 +220,8 @@ impl App for TestApp {
 /// A gateway that serves a [`TestApp`].
 pub struct Server {
     pub addr: SocketAddr,
+    /// Where it has an admin listener.
+    pub admin: Option<SocketAddr>,
     pub seen: Arc<Seen>,
     pub gate: Arc<Semaphore>,
     pub shutdown: CancellationToken,
@@ -225,7 +243,7 @@ impl Server {
 
     pub async fn start_with(config: GatewayConfig, tenancy: Arc<Tenancy>) -> Self {
         let bound = Gateway::bind(config, tenancy).await.unwrap();
-        let addr = bound.addrs()[0];
+        let (addr, admin) = (bound.addrs()[0], bound.admin_addr());
         let (seen, gate) = (Arc::new(Seen::default()), Arc::new(Semaphore::new(0)));
         let app = TestApp {
             seen: Arc::clone(&seen),
@@ -235,6 +253,7 @@ impl Server {
         let serving = tokio::spawn(bound.serve(app, shutdown.clone()));
         Self {
             addr,
+            admin,
             seen,
             gate,
             shutdown,
@@ -281,7 +300,7 @@ pub async fn until(what: &str, condition: impl Fn() -> bool) {
 
 /// A request head with more header lines, each ended by CRLF.
 pub fn head(method: &str, path: &str, more: &str) -> String {
-    format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{more}\r\n")
+    format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{more}\r\n")
 }
 
 pub fn post(path: &str, body: &[u8]) -> Vec<u8> {
