@@ -171,7 +171,7 @@ impl Body for HeldBody {
         match &polled {
             Poll::Pending => {}
             Poll::Ready(Some(Ok(frame))) => {
-                let data = frame.data_ref().map_or(&[][..], |data| data);
+                let data: &[u8] = frame.data_ref().map(|data| &**data).unwrap_or_default();
                 let len = data.len() as u64;
                 self.left_bytes = self.left_bytes.map(|left| left.saturating_sub(len));
                 self.events = self.events.after(data);

@@ -59,7 +59,11 @@ const HANGS: Duration = Duration::from_secs(60);
 const SLACK_BYTES: u64 = 128 << 20;
 
 /// Answers with what it reads, a body without end, or never.
-struct FuzzApp;
+#[derive(Default)]
+struct FuzzApp {
+    /// Requests and messages that have come through.
+    seen: AtomicUsize,
+}
 
 impl App for FuzzApp {
     async fn http(
@@ -67,6 +71,7 @@ impl App for FuzzApp {
         _: RequestContext,
         request: Request<RequestBody>,
     ) -> Result<Response<ResponseBody>, AppError> {
+        self.seen.fetch_add(1, Ordering::Relaxed);
         match request.uri().path() {
             "/flood" => {
                 let chunk = Bytes::from_static(&[b'x'; 20_000]);
@@ -93,6 +98,7 @@ impl App for FuzzApp {
         mut socket: WebSocket,
     ) -> Result<(), AppError> {
         while let Ok(Some(message)) = socket.receive().await {
+            self.seen.fetch_add(1, Ordering::Relaxed);
             if socket.send(message).await.is_err() {
                 break;
             }
@@ -134,7 +140,7 @@ fn shared() -> Arc<Shared<FuzzApp>> {
         ..GatewayConfig::default()
     };
     Arc::new(Shared {
-        app: FuzzApp,
+        app: FuzzApp::default(),
         tenancy: Tenancy::open(),
         control_plane: None,
         pushes: Semaphore::new(1),
@@ -171,6 +177,9 @@ async fn play(stream: DuplexStream, bytes: Vec<u8>, mut random: Random) {
         if stays {
             std::future::pending::<()>().await;
         }
+        // Otherwise time for an answer, or none.
+        let waits_ms = random.pick(&[0, 1, 3, 10]);
+        tokio::time::sleep(Duration::from_millis(waits_ms)).await;
     };
     let reading = async move {
         let mut buffer = [0; 4096];
@@ -276,7 +285,12 @@ fn fuzz(generate: fn(&mut Random) -> Vec<u8>) {
         }
         seed += 1;
     }
-    println!("{seed} cases");
+    let seen = shared.app.seen.load(Ordering::Relaxed);
+    println!("{seed} cases, {seen} requests or messages came through");
+    assert!(
+        only.is_some() || seen as u64 > seed,
+        "the cases reach nothing: {seen}"
+    );
     if let Some(before) = before {
         let grown = anonymous_bytes().saturating_sub(before);
         assert!(grown < SLACK_BYTES, "{} MiB more", grown >> 20);

@@ -12,16 +12,47 @@ const LENGTHS: [usize; 8] = [0, 1, 2, 125, 126, 127, 4_000, 60_000];
 /// The bytes of a whole connection.
 pub(super) fn connection(random: &mut Random) -> Vec<u8> {
     let mut frames = Vec::new();
+    // Half of the connections keep the rules, and get further: what is wrong ends a connection.
+    let is_good = random.one_in(2);
     for _ in 0..random.up_to(40) {
-        frames.extend(any_frame(random));
+        frames.extend(match is_good {
+            true => good_frame(random),
+            false => any_frame(random),
+        });
     }
-    random.damage(&mut frames);
+    if !is_good {
+        random.damage(&mut frames);
+    }
     let mut bytes = HANDSHAKE.as_bytes().to_vec();
     if random.one_in(16) {
         random.damage(&mut bytes);
     }
     bytes.extend(frames);
     bytes
+}
+
+/// A whole message, a ping or a pong.
+fn good_frame(random: &mut Random) -> Vec<u8> {
+    let opcode = random.pick(&[1, 2, 2, 2, 9, 10]);
+    let length = match opcode {
+        9 | 10 => random.up_to(126),
+        _ => random.pick(&[0, 1, 125, 126, 127, 4_000]),
+    };
+    let payload = vec![b'a'; length];
+    let mask = random.bytes(4);
+    let mut frame = vec![0x80 | opcode];
+    match u16::try_from(length) {
+        Ok(length @ 0..=125) => frame.push(0x80 | u8::try_from(length).unwrap()),
+        Ok(length) => {
+            frame.push(0x80 | 126);
+            frame.extend(length.to_be_bytes());
+        }
+        Err(_) => panic!("the lengths above are short"),
+    }
+    frame.extend(&mask);
+    let masked = payload.iter().zip(mask.iter().cycle());
+    frame.extend(masked.map(|(byte, mask)| byte ^ mask));
+    frame
 }
 
 fn any_frame(random: &mut Random) -> Vec<u8> {
