@@ -5,8 +5,9 @@
 //! is an inert value: it can be called, filled and updated, and nothing happens.
 //!
 //! Values live in one arena and refer to each other by index, so that a pickle which names a value
-//! a million times costs a million indices and not a million copies. Each instruction makes at
-//! most one value, and a pickle's size is limited by the caller: memory is a small multiple of it.
+//! a million times costs a million indices and not a million copies. How many values, marks and names of
+//! values there may be is limited ([`MAX_ENTRIES`]): a pickle of one-byte instructions takes some 100 MB at
+//! most, beside a small multiple of its size, which the caller limits.
 
 use std::collections::HashMap;
 
@@ -14,6 +15,10 @@ use super::weights::Dtype;
 
 /// Index of a value in the arena.
 pub(super) type Id = u32;
+
+/// Values, entries of the stack, marks, and names of values, each: a checkpoint of Whisper's largest model
+/// has some 30,000 values.
+const MAX_ENTRIES: usize = 1 << 20;
 
 /// Dimensions of a tensor that are kept; Whisper has three at most.
 const MAX_RANK: usize = 8;
@@ -38,8 +43,12 @@ pub(super) enum Value {
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
     Global(Global),
-    Storage { dtype: Option<Dtype>, key: Id },
-    Tensor(PickledTensor),
+    Storage {
+        dtype: Option<Dtype>,
+        key: Id,
+    },
+    /// On the heap: it is much larger than the others, of which there are many more.
+    Tensor(Box<PickledTensor>),
     Inert,
 }
 
@@ -133,6 +142,7 @@ impl Machine<'_> {
             b'q' | b'r' | 0x94 | b'h' | b'j' => self.memory(op),
             b')' | b'}' | b']' | 0x8f | b't' | 0x85..=0x87 => self.container(op),
             b'(' => {
+                room(self.marks.len())?;
                 self.marks.push(self.stack.len());
                 Ok(())
             }
@@ -141,8 +151,7 @@ impl Machine<'_> {
             b'1' => self.pop_to_mark().map(drop),
             b'2' => {
                 let top = self.top()?;
-                self.stack.push(top);
-                Ok(())
+                self.put(top)
             }
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
@@ -214,13 +223,13 @@ impl Machine<'_> {
         };
         if matches!(op, b'h' | b'j') {
             let found = self.memo.get(&slot).copied();
-            self.stack
-                .push(found.ok_or_else(|| format!("slot {slot} was never filled"))?);
+            self.put(found.ok_or_else(|| format!("slot {slot} was never filled"))?)
         } else {
             let top = self.top()?;
+            room(self.memo.len())?;
             self.memo.insert(slot, top);
+            Ok(())
         }
-        Ok(())
     }
 
     fn container(&mut self, op: u8) -> Result<(), String> {
@@ -296,8 +305,7 @@ impl Machine<'_> {
                 self.tensor(storage, offset, shape, stride)?
             }
             (Value::Global(Global::RebuildParameter), &[data, ..]) => {
-                self.stack.push(data);
-                return Ok(());
+                return self.put(data);
             }
             (Value::Global(Global::OrderedDict), []) => Value::Dict(Vec::new()),
             _ => Value::Inert,
@@ -314,13 +322,13 @@ impl Machine<'_> {
         };
         let offset_elements =
             u64::try_from(offset).map_err(|_| "a tensor begins before its storage".to_owned())?;
-        Ok(Value::Tensor(PickledTensor {
+        Ok(Value::Tensor(Box::new(PickledTensor {
             dtype,
             key,
             offset_elements,
             shape: self.dimensions(shape)?,
             stride_elements: self.dimensions(stride)?,
-        }))
+        })))
     }
 
     fn dimensions(&self, id: Id) -> Result<Vec<u64>, String> {
@@ -344,8 +352,15 @@ impl Machine<'_> {
     }
 
     fn push(&mut self, value: Value) -> Result<(), String> {
-        let id = Id::try_from(self.values.len()).map_err(|_| "it has too many values")?;
+        room(self.values.len())?;
+        let id = Id::try_from(self.values.len()).map_err(|_| TOO_MUCH)?;
         self.values.push(value);
+        self.put(id)
+    }
+
+    /// Puts a value that is there on the stack.
+    fn put(&mut self, id: Id) -> Result<(), String> {
+        room(self.stack.len())?;
         self.stack.push(id);
         Ok(())
     }
@@ -396,6 +411,17 @@ impl Machine<'_> {
     }
 }
 
+/// What is said of a pickle that is no checkpoint's.
+const TOO_MUCH: &str = "it has more values than a checkpoint has; fetch the file again";
+
+/// Refuses one more than [`MAX_ENTRIES`].
+fn room(entries: usize) -> Result<(), String> {
+    match entries < MAX_ENTRIES {
+        true => Ok(()),
+        false => Err(TOO_MUCH.to_owned()),
+    }
+}
+
 fn global(module: &str, name: &str) -> Global {
     match (module, name) {
         ("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor") => Global::RebuildTensor,
@@ -410,62 +436,4 @@ fn global(module: &str, name: &str) -> Global {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn a_call_of_a_foreign_function_yields_nothing() {
-        let pickle =
-            Pickle::load(b"\x80\x02cposix\nsystem\nq\x00X\x02\x00\x00\x00ls\x85R.").unwrap();
-        assert!(matches!(pickle.root(), Value::Inert));
-    }
-
-    #[test]
-    fn a_dictionary_filled_after_it_was_remembered_is_the_same_dictionary() {
-        // {"a": 1} memoised before it is filled, fetched again at the end.
-        let pickle = Pickle::load(b"\x80\x02}q\x00(X\x01\x00\x00\x00aK\x01u0h\x00.").unwrap();
-        assert!(matches!(
-            pickle.entry(pickle.root(), "a"),
-            Some(Value::Int(1))
-        ));
-    }
-
-    #[test]
-    fn integers_keep_their_sign() {
-        let load = |bytes: &[u8]| match Pickle::load(bytes).unwrap().root() {
-            Value::Int(value) => *value,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(load(b"\x8a\x01\xff."), -1);
-        assert_eq!(load(b"\x8a\x02\xff\x00."), 255);
-        assert_eq!(load(b"J\xfe\xff\xff\xff."), -2);
-        assert!(Pickle::load(b"\x8a\x09aaaaaaaaa.").is_err());
-    }
-
-    #[test]
-    fn a_pickle_that_takes_more_than_it_put_is_refused() {
-        for bytes in [
-            &b"."[..],
-            b"0.",
-            b"R.",
-            b"N(0.",
-            b"t.",
-            b"h\x00.",
-            b"K",
-            b"cposix",
-            b"X\xff\xff\xff\xff",
-        ] {
-            assert!(Pickle::load(bytes).is_err(), "{bytes:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn bytes_of_any_kind_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            let _ = Pickle::load(&bytes);
-        }
-    }
-}
+mod tests;
