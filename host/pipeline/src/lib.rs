@@ -78,7 +78,7 @@ struct Inner {
     names: Arc<ModelNames>,
     decode_limits: DecodeLimits,
     memory: Arc<NodeMemory>,
-    shadows: shadow::Place,
+    shadows: Arc<shadow::ShadowPlaces>,
     batch_over: Duration,
 }
 
@@ -128,7 +128,7 @@ impl Pipeline {
             names: Arc::new(names),
             decode_limits,
             memory,
-            shadows: shadow::place(),
+            shadows: Arc::default(),
             batch_over,
         };
         Self {

@@ -3,11 +3,13 @@
 //! When a request is answered, its clip goes once more through the line, with the candidate in its
 //! role, and both answers are compared; a handler gets the whole request (`handler`), a decoder the file
 //! (`decoder`). The client waits
-//! for none of it. One at a time on this node: requests that are answered meanwhile are not compared.
+//! for none of it. One at a time for each tenant, and few on this node (`places`): requests that are answered
+//! meanwhile are not compared.
 //! The audio is not counted against the tenant's minute, and is against what the tenant has queued.
 
 pub(crate) mod decoder;
 mod handler;
+mod places;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,33 +19,26 @@ use auricle_deployment::{Answer, Deployments, TenantDeployments};
 use auricle_speech::{Clip, RequestClass, Segment, TranscribeOptions};
 use auricle_tenancy::Role;
 use tokio::sync::mpsc::{self, Receiver};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Pipeline;
 use crate::transcribe::{Events, Line, RoleRevisions, send};
 
+pub(crate) use places::{ShadowPlace, ShadowPlaces};
+
 /// Longest time that one comparison may take.
 const PATIENCE: Duration = Duration::from_secs(600);
-
-/// The one place that a comparison takes.
-pub(crate) type Place = Arc<Semaphore>;
-
-/// An empty place.
-pub(crate) fn place() -> Place {
-    Arc::new(Semaphore::new(1))
-}
 
 /// A candidate that is to work on a copy of this request.
 pub(crate) struct Shadow {
     role: Role,
     number: u64,
     revisions: RoleRevisions,
-    _place: OwnedSemaphorePermit,
+    _place: ShadowPlace,
 }
 
 /// The candidate for this request, if there is one and nothing else is compared now.
 pub(crate) fn wanted(
-    place: &Place,
+    places: &Arc<ShadowPlaces>,
     deployments: &TenantDeployments,
     revisions: &RoleRevisions,
     scope: &RequestScope,
@@ -65,7 +60,7 @@ pub(crate) fn wanted(
         role,
         number,
         revisions,
-        _place: Arc::clone(place).try_acquire_owned().ok()?,
+        _place: places.try_acquire(&scope.tenant)?,
     })
 }
 

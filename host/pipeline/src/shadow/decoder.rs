@@ -9,10 +9,9 @@ use auricle_capability::{CopiedFile, Decoding, Media, MediaError, RequestScope};
 use auricle_deployment::{Answer, TenantDeployments};
 use auricle_speech::Clip;
 use auricle_tenancy::{HeldKind, Role};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot::Receiver;
 
-use super::{Place, scope_of_copy};
+use super::{ShadowPlace, ShadowPlaces, scope_of_copy};
 use crate::Pipeline;
 
 /// Bytes of a file that are kept.
@@ -25,7 +24,7 @@ type Decoded = Result<Vec<Clip>, MediaError>;
 struct Shadow {
     scope: RequestScope,
     decoding: Decoding,
-    _place: OwnedSemaphorePermit,
+    _place: ShadowPlace,
 }
 
 /// Has the tenant's decoder decode a file.
@@ -36,8 +35,8 @@ pub(crate) async fn decode(
     media: Media,
     decoding: Decoding,
 ) -> Decoded {
-    let place = &pipeline.inner.shadows;
-    let Some(shadow) = wanted(place, deployments, scope, &decoding) else {
+    let places = &pipeline.inner.shadows;
+    let Some(shadow) = wanted(places, deployments, scope, &decoding) else {
         return pipeline.guests().decode(scope, media, decoding).await;
     };
     let held = scope.account.reservation(HeldKind::Copy);
@@ -49,7 +48,7 @@ pub(crate) async fn decode(
 
 /// The candidate for this request, if there is one and nothing else is compared now.
 fn wanted(
-    place: &Place,
+    places: &Arc<ShadowPlaces>,
     deployments: &TenantDeployments,
     scope: &RequestScope,
     decoding: &Decoding,
@@ -60,7 +59,7 @@ fn wanted(
             ..decoding.clone()
         },
         scope: scope.clone(),
-        _place: Arc::clone(place).try_acquire_owned().ok()?,
+        _place: places.try_acquire(&scope.tenant)?,
     })
 }
 

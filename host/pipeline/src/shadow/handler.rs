@@ -23,10 +23,9 @@ use http::{HeaderMap, Request, Response, request};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited, StreamBody};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot::{self, Receiver, Sender};
 
-use super::{Place, scope_of_copy};
+use super::{ShadowPlace, ShadowPlaces, scope_of_copy};
 use crate::Pipeline;
 
 /// Bytes of a request's body that are kept: a file of OpenAI's size, and its form.
@@ -43,7 +42,7 @@ struct Shadow {
     candidate: Arc<Revision<HandlerComponent>>,
     scope: RequestScope,
     copies: CopyBudget,
-    _place: OwnedSemaphorePermit,
+    _place: ShadowPlace,
 }
 
 /// Memory of a request's copies, reserved before they grow. Clones share one reservation.
@@ -112,12 +111,16 @@ impl Pipeline {
 }
 
 /// The candidate for this request, if there is one and nothing else is compared now.
-fn wanted(place: &Place, deployments: &TenantDeployments, scope: &RequestScope) -> Option<Shadow> {
+fn wanted(
+    places: &Arc<ShadowPlaces>,
+    deployments: &TenantDeployments,
+    scope: &RequestScope,
+) -> Option<Shadow> {
     Some(Shadow {
         candidate: deployments.handler.shadow_for(&scope.request_id)?,
         scope: scope.clone(),
         copies: CopyBudget::new(&scope.account),
-        _place: Arc::clone(place).try_acquire_owned().ok()?,
+        _place: places.try_acquire(&scope.tenant)?,
     })
 }
 
