@@ -56,7 +56,8 @@ pub enum ComponentCommand {
         /// The `.wasm` file.
         file: PathBuf,
         /// A registry, as oci://HOST/NAME:TAG; its name and password are read from the variables
-        /// AURICLE_REGISTRY_USER and AURICLE_REGISTRY_PASSWORD. Prints the manifest's digest.
+        /// AURICLE_REGISTRY_USER and AURICLE_REGISTRY_PASSWORD, and go to the registry that
+        /// AURICLE_REGISTRY names alone. Prints the manifest's digest.
         #[arg(long, value_name = "REFERENCE", conflicts_with = "signature")]
         to: Option<String>,
         /// What `auricle component sign` wrote about it.

@@ -4,7 +4,10 @@
 //! The command line talks to registries, the server to none: what it serves was pushed to it. A tag is
 //! resolved once, and what it led to is named by digest from then on. Registries on loopback are
 //! spoken to without TLS. Name and password come from AURICLE_REGISTRY_USER and
-//! AURICLE_REGISTRY_PASSWORD, if they are set.
+//! AURICLE_REGISTRY_PASSWORD, if they are set, and go to the registry that AURICLE_REGISTRY names and to no
+//! other one: a reference may come from somebody else.
+
+mod bounded;
 
 use std::net::IpAddr;
 
@@ -15,6 +18,8 @@ use oci_client::manifest::OciImageManifest;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use serde_json::json;
+
+use bounded::BoundedBytes;
 
 /// What a reference begins with.
 const SCHEME: &str = "oci://";
@@ -45,6 +50,7 @@ impl Registry {
         // Of two providers that are compiled in nobody would know which is meant; here is one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let registry = reference.resolve_registry().to_owned();
+        let auth = Login::from_environment().auth_for(reference.registry())?;
         let protocol = match is_loopback(&registry) {
             true => ClientProtocol::HttpsExcept(vec![registry]),
             false => ClientProtocol::Https,
@@ -53,19 +59,13 @@ impl Registry {
             protocol,
             ..ClientConfig::default()
         });
-        let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
-        let user = variable("AURICLE_REGISTRY_USER");
-        let password = variable("AURICLE_REGISTRY_PASSWORD");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         Ok(Some(Self {
             client,
             reference,
-            auth: match (user, password) {
-                (Some(user), Some(password)) => RegistryAuth::Basic(user, password),
-                _ => RegistryAuth::Anonymous,
-            },
+            auth,
             runtime,
         }))
     }
@@ -110,9 +110,10 @@ impl Registry {
                 "{image} has {} bytes, more than a component may ({MAX_BYTES})",
                 layer.size
             );
-            let mut bytes = Vec::new();
-            let pulled = self.client.pull_blob(image, layer, &mut bytes);
+            let mut received = BoundedBytes::of(u64::try_from(layer.size)?);
+            let pulled = self.client.pull_blob(image, layer, &mut received);
             pulled.await.with_context(|| self.failed())?;
+            let bytes = received.into_bytes();
             let digest = auricle_deployment::blobs::digest(&bytes);
             ensure!(
                 ComponentDigest::parse(&layer.digest).as_ref() == Some(&digest),
@@ -124,6 +125,42 @@ impl Registry {
 
     fn failed(&self) -> String {
         format!("the registry did not do it for {}", self.reference)
+    }
+}
+
+/// Name and password, and the registry that they are for.
+#[derive(Default)]
+struct Login {
+    registry: Option<String>,
+    user: Option<String>,
+    password: Option<String>,
+}
+
+impl Login {
+    fn from_environment() -> Self {
+        let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+        Self {
+            registry: variable("AURICLE_REGISTRY"),
+            user: variable("AURICLE_REGISTRY_USER"),
+            password: variable("AURICLE_REGISTRY_PASSWORD"),
+        }
+    }
+
+    /// What `registry` is shown.
+    fn auth_for(self, registry: &str) -> Result<RegistryAuth> {
+        let (Some(user), Some(password)) = (self.user, self.password) else {
+            return Ok(RegistryAuth::Anonymous);
+        };
+        let Some(own) = self.registry else {
+            bail!(
+                "AURICLE_REGISTRY_USER and AURICLE_REGISTRY_PASSWORD are set, and not which registry they are for: \
+                 set AURICLE_REGISTRY to its HOST or HOST:PORT, or unset them"
+            );
+        };
+        Ok(match own.eq_ignore_ascii_case(registry) {
+            true => RegistryAuth::Basic(user, password),
+            false => RegistryAuth::Anonymous,
+        })
     }
 }
 
@@ -187,5 +224,33 @@ mod tests {
                 .is_some()
         );
         assert!(Registry::named("oci://").is_err());
+    }
+
+    #[test]
+    fn a_password_goes_to_the_registry_that_it_is_for_and_to_no_other() {
+        let login = |registry: Option<&str>| Login {
+            registry: registry.map(str::to_owned),
+            user: Some("user".to_owned()),
+            password: Some("secret".to_owned()),
+        };
+        let is_shown = |own, asked| match login(own).auth_for(asked).unwrap() {
+            RegistryAuth::Basic(user, password) => user == "user" && password == "secret",
+            _ => false,
+        };
+        let own = Some("registry.example:5000");
+        assert!(is_shown(own, "registry.example:5000"));
+        assert!(is_shown(own, "Registry.Example:5000"));
+        for other in [
+            "registry.example",
+            "registry.example:5001",
+            "evil.example",
+            "registry.example.evil.example:5000",
+        ] {
+            assert!(!is_shown(own, other), "{other}");
+        }
+        let error = login(None).auth_for("registry.example").unwrap_err();
+        assert!(error.to_string().contains("AURICLE_REGISTRY "), "{error}");
+        let none = Login::default().auth_for("registry.example").unwrap();
+        assert!(matches!(none, RegistryAuth::Anonymous));
     }
 }
