@@ -1,11 +1,17 @@
 //! Tenants bring components: pushed, deployed, tried out, taken back.
 
+/// What deploying may use, and what it leaves on the disk.
+mod accounts;
 /// The verbs of the command line.
 mod cli;
 /// What is pushed, and what is refused.
 mod components;
 /// What another server on the same data directory deploys.
 mod elsewhere;
+/// Compilers and acts when the server ends.
+mod ending;
+/// A disk that a tenant has filled.
+mod full;
 /// Handlers of live sessions, swapped and failing.
 mod live;
 /// Components in an OCI registry.

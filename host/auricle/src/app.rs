@@ -49,6 +49,9 @@ impl HandlerApp {
     async fn ready(&self, tenant: &TenantId) -> Result<Arc<TenantDeployments>, AppError> {
         let ready = self.pipeline.deployments().of(tenant).await;
         ready.map_err(|error| {
+            if let Some(retry_after) = error.retry_after() {
+                return AppError::Overloaded { retry_after };
+            }
             let error: &dyn std::error::Error = &error;
             tracing::error!(error, %tenant, "a tenant's components cannot be made ready");
             AppError::ComponentFailed {

@@ -120,6 +120,7 @@ impl Node {
         &self,
         config: &Config,
         store: Arc<dyn DeploymentStore>,
+        tenancy: Arc<Tenancy>,
     ) -> Result<(Arc<ControlPlane>, RolloutMonitor)> {
         let own: BTreeSet<String> = config.file.models.graphs.keys().cloned().collect();
         let models = Arc::clone(&self.store);
@@ -129,6 +130,7 @@ impl Node {
             fleet: Arc::clone(self.pipeline.deployments()),
             guests: self.guests.clone(),
             knows_graph: Box::new(move |name| own.contains(name) || nn::is_known(&models, name)),
+            account: Box::new(move |tenant| tenancy.ledger().account(tenant)),
             config: config.file.deployments.clone(),
         };
         let components = config.data_dir.join(SqliteStore::COMPONENTS_DIR);
@@ -166,7 +168,8 @@ impl Server {
                 let memory = Arc::clone(&storage.memory);
                 let (tenancy, upkeep) = tenancy(&config, Arc::clone(&store), memory)?;
                 let node = Node::assemble_on(&config, storage)?;
-                let (control_plane, rollouts) = node.control_plane(&config, store)?;
+                let (control_plane, rollouts) =
+                    node.control_plane(&config, store, Arc::clone(&tenancy))?;
                 Ok((tenancy, upkeep, node, control_plane, rollouts))
             };
             tokio::task::spawn_blocking(assemble).await??

@@ -40,7 +40,13 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     }
     let _telemetry = logging::start(&cli.common, default_log, config.traces.as_ref())?;
     match cli.command {
-        Command::Serve(_) => runtime()?.block_on(serve::run(config)),
+        Command::Serve(_) => {
+            let runtime = runtime()?;
+            let outcome = runtime.block_on(serve::run(config));
+            // What a disk or a process still holds up on a blocking thread is not waited for.
+            runtime.shutdown_background();
+            outcome
+        }
         Command::Transcribe(args) => runtime()?.block_on(transcribe::run(config, args)),
         Command::Diarize(args) => runtime()?.block_on(diarize::run(config, args)),
         Command::Models(command) => models::run(config, command),

@@ -18,7 +18,8 @@ fn main() -> ExitCode {
     {
         Some(compile::VERB) => {
             let order = typed.next().and_then(|order| order.into_string().ok());
-            std::process::exit(compile::run_compiler(&order.unwrap_or_default()));
+            let order = order.unwrap_or_default();
+            std::process::exit(compile::run_compiler(&order, confine::confine_compiler));
         }
         Some(confine::VERB) => std::process::exit(confine::run(typed)),
         _ => {}

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use auricle_audio::DecodeLimits;
-use auricle_runtime::{GuestData, GuestFailure, Revision, Runtime, metered, new_store};
+use auricle_runtime::{GuestData, GuestFailure, Revision, Runtime, ThreadPool, metered, new_store};
 use auricle_speech::{Clip, MAX_CHUNK_SAMPLES, Span};
 use auricle_telemetry::step;
 use tracing::Instrument;
@@ -64,6 +64,8 @@ pub struct Guests {
     converter: Option<Arc<Converter>>,
     log_budget: Arc<LogBudget>,
     spool_dir: Arc<PathBuf>,
+    /// Decoders compute on these.
+    decoders: Arc<ThreadPool>,
 }
 
 impl Guests {
@@ -77,6 +79,7 @@ impl Guests {
             converter: None,
             log_budget: LogBudget::new(u64::MAX),
             spool_dir: Arc::new(std::env::temp_dir()),
+            decoders: Arc::new(ThreadPool::new("auricle-decode", runtime.max_instances())),
         }
     }
 
@@ -94,6 +97,10 @@ impl Guests {
             dir: Arc::clone(&self.spool_dir),
             max_bytes: limits.max_spool_bytes,
         }
+    }
+
+    pub(crate) fn decoders(&self) -> &ThreadPool {
+        &self.decoders
     }
 
     /// Has files converted that no decoder knows.

@@ -4,7 +4,7 @@
 //! not those of its role, is refused before anything runs. Each role links only what its world
 //! names, and `wasi:nn` beside it for a deployment that is granted graphs.
 
-use auricle_runtime::{Misfit, Origin, Runtime, RuntimeError};
+use auricle_runtime::{Misfit, Origin, Payer, Runtime, RuntimeError};
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -19,7 +19,7 @@ use crate::state::GuestState;
 pub struct ComponentFile<'a> {
     bytes: &'a [u8],
     graphs: bool,
-    origin: Origin,
+    origin: Origin<'a>,
 }
 
 impl<'a> ComponentFile<'a> {
@@ -33,10 +33,10 @@ impl<'a> ComponentFile<'a> {
         }
     }
 
-    /// The bytes are a tenant's, and nobody here vouches for them.
+    /// The bytes are a tenant's: untrusted, and compiled on its account.
     #[must_use]
-    pub fn of_tenant(mut self) -> Self {
-        self.origin = Origin::Tenant;
+    pub fn of_tenant(mut self, payer: &'a Payer) -> Self {
+        self.origin = Origin::Tenant(payer);
         self
     }
 

@@ -7,16 +7,17 @@
 
 mod act;
 mod follow;
+mod keep;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use auricle_capability::Guests;
-use auricle_runtime::{Candidate, Deployment, Revision, Serving, Trial};
+use auricle_runtime::{Candidate, Deployment, Payer, Revision, Serving, Trial};
 use auricle_speech::TenantId;
 use auricle_tenancy::{
-    Actor, Change, ComponentDigest, DeploymentState, DeploymentStore, Listed, NewRevision, Page,
-    Place, Role, Signer, StoredComponent, StoredRevision, TrialKind, unix_now,
+    Account, Actor, Change, DeploymentState, DeploymentStore, Listed, NewRevision, Page, Place,
+    Role, Signer, StoredComponent, StoredRevision, TrialKind, unix_now,
 };
 
 use crate::blobs::{self, Blobs};
@@ -32,6 +33,9 @@ use act::{Act, plan};
 /// Whether a graph or model of this name is known here.
 pub type KnowsGraph = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
+/// Gives a tenant's account.
+pub type AccountOf = Box<dyn Fn(&TenantId) -> Arc<Account> + Send + Sync>;
+
 /// What a control plane rests on.
 pub struct ControlPlaneParts {
     /// What is kept.
@@ -44,6 +48,8 @@ pub struct ControlPlaneParts {
     pub guests: Guests,
     /// Knows graphs.
     pub knows_graph: KnowsGraph,
+    /// Knows who pays for what.
+    pub account: AccountOf,
     /// Numbers.
     pub config: DeploymentConfig,
 }
@@ -149,45 +155,8 @@ impl ControlPlane {
             created_at: unix_now(),
             signature: signature.map(|signed| serde_json::json!(signed)),
         };
-        // Bytes before the line that names them: a line without bytes would be a lie.
-        self.blobs.put(bytes)?;
-        let limit = self.parts.config.max_components_per_tenant;
-        let new = self
-            .parts
-            .store
-            .put_component(actor, tenant, &component, limit)?;
+        let new = self.keep(actor, tenant, &component, bytes)?;
         Ok((component, new))
-    }
-
-    /// The bytes of a tenant's component.
-    ///
-    /// # Errors
-    /// [`DeployError::Store`], also for another tenant's; [`DeployError::Damaged`].
-    pub fn content(
-        &self,
-        tenant: &TenantId,
-        digest: &ComponentDigest,
-    ) -> Result<Vec<u8>, DeployError> {
-        self.parts.store.component(tenant, digest)?;
-        let bytes = self.blobs.get(digest)?;
-        bytes.ok_or_else(|| DeployError::Damaged(digest.to_string()))
-    }
-
-    /// Removes a component that is not in use.
-    ///
-    /// # Errors
-    /// [`DeployError::Store`].
-    pub fn remove(
-        &self,
-        actor: &Actor,
-        tenant: &TenantId,
-        digest: &ComponentDigest,
-    ) -> Result<(), DeployError> {
-        let others = self.parts.store.remove_component(actor, tenant, digest)?;
-        if !others {
-            self.blobs.remove(digest)?;
-        }
-        Ok(())
     }
 
     /// A tenant's components.
@@ -267,9 +236,17 @@ impl ControlPlane {
         Ok(found.map(|(_, state)| state).unwrap_or_default())
     }
 
-    /// Forgets what a tenant that is gone has deployed.
-    pub fn forget(&self, tenant: &TenantId) {
-        self.parts.fleet.forget(tenant);
+    /// Kills the compilers of tenants' components; acts that have not been written down fail from now on.
+    pub fn stop(&self) {
+        self.parts.preparer.runtime().stop_compilers();
+    }
+
+    /// Who pays for what is compiled and called for a tenant.
+    fn payer(&self, tenant: &TenantId) -> Payer {
+        Payer {
+            tenant: tenant.clone(),
+            account: (self.parts.account)(tenant),
+        }
     }
 
     /// The revision of this number, made ready. 0 is the base's.
@@ -288,7 +265,8 @@ impl ControlPlane {
             Some(digest) => Some(self.content(tenant, digest)?),
             None => None,
         };
-        let plan = plan(&stored.made_of, bytes.as_deref())?;
+        let payer = self.payer(tenant);
+        let plan = plan(&stored.made_of, bytes.as_deref(), &payer)?;
         let parts = self.parts.preparer.parts::<P>(plan)?;
         let tally = deployed.tally(P::ROLE, number);
         Ok(Arc::new(parts.numbered(number, tally)))

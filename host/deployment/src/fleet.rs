@@ -7,18 +7,21 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use auricle_capability::{AssignerComponent, ChunkerComponent, DecoderComponent, HandlerComponent};
-use auricle_runtime::{Counts, Deployment, Revision, Serving, Tally};
+use auricle_runtime::{Counts, Deployment, Revision, Serving, Tally, ThreadPool};
 use auricle_speech::TenantId;
 use auricle_tenancy::{DeploymentState, Role};
 
 use crate::error::DeployError;
 use crate::part::{Part, for_role};
 use crate::shadow::ShadowReport;
+
+/// Tenants whose components are loaded at once; more are told to come back.
+const MAX_LOADING: usize = 64;
 
 /// One tenant's deployments, one for each role.
 #[derive(Clone)]
@@ -53,6 +56,8 @@ pub struct Deployments {
     configured: HashMap<TenantId, Arc<TenantDeployments>>,
     deployed: ArcSwap<HashMap<TenantId, Arc<Deployed>>>,
     loader: std::sync::OnceLock<Arc<dyn Loader>>,
+    /// Loads tenants' components, which may be compiled for it.
+    threads: ThreadPool,
     started: Instant,
 }
 
@@ -62,6 +67,8 @@ pub struct Deployed {
     ready: ArcSwapOption<TenantDeployments>,
     /// Held while something is made ready or changed.
     gate: Mutex<()>,
+    /// Held by the request that has it made ready: the others wait without a thread.
+    loading: tokio::sync::Mutex<()>,
     /// Milliseconds from the start to the last request.
     used_ms: AtomicU64,
     tallies: Mutex<HashMap<(Role, u64), Arc<Tally>>>,
@@ -92,6 +99,7 @@ impl Deployments {
                 .collect(),
             deployed: ArcSwap::default(),
             loader: std::sync::OnceLock::new(),
+            threads: ThreadPool::new("auricle-load", MAX_LOADING),
             started: Instant::now(),
         }
     }
@@ -111,9 +119,15 @@ impl Deployments {
         if let Some(ready) = deployed.ready.load_full() {
             return Ok(ready);
         }
-        let (fleet, tenant) = (Arc::clone(self), tenant.clone());
-        tokio::task::spawn_blocking(move || fleet.make_ready(&tenant, &deployed))
-            .await
+        let _turn = deployed.loading.lock().await;
+        if let Some(ready) = deployed.ready.load_full() {
+            return Ok(ready);
+        }
+        let (fleet, tenant, place) = (Arc::clone(self), tenant.clone(), Arc::clone(&deployed));
+        let made = self
+            .threads
+            .run(move || fleet.make_ready(&tenant, &place))?;
+        made.await
             .unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
     }
 
@@ -262,6 +276,31 @@ impl Deployed {
     /// Waits for whoever makes ready or changes what this tenant has.
     pub(crate) fn lock(&self) -> MutexGuard<'_, ()> {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same unless something is made ready or changed now.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.gate.try_lock() {
+            Ok(gate) => Some(gate),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Forgets the counts and comparisons of revisions older than the newest `keep`, but of those that
+    /// `state` names.
+    pub(crate) fn forget_counts(&self, role: Role, keep: u32, state: &DeploymentState) {
+        let candidate = state.candidate.as_ref().map(|candidate| candidate.number);
+        let named = [Some(state.stable), state.previous, candidate];
+        let newest = named.iter().flatten().max().copied().unwrap_or_default();
+        let oldest = newest.saturating_sub(u64::from(keep));
+        let stays = |(of, number): &(Role, u64)| {
+            *of != role || *number > oldest || named.contains(&Some(*number))
+        };
+        self.tallies()
+            .retain(|key, tally| stays(key) || tally.counts().running > 0);
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        reports.retain(|key, _| stays(key));
     }
 
     /// The counts of a revision, begun where there are none.

@@ -36,10 +36,11 @@ mod smoke;
 pub mod status;
 
 pub use config::{DeploymentConfig, RoleLimits};
-pub use control_plane::{ControlPlane, ControlPlaneParts, Push};
+pub use control_plane::{AccountOf, ControlPlane, ControlPlaneParts, Push};
 pub use error::DeployError;
 pub use fleet::{Deployments, TenantDeployments};
 pub use part::Part;
 pub use prepare::{FirstParty, Plan, Preparer};
 pub use rollout::RolloutMonitor;
 pub use shadow::{Answer, ShadowReport};
+pub use smoke::SmokeFailure;

@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use crate::config::RoleLimits;
 use crate::fleet::TenantDeployments;
 use crate::prepare::FirstParty;
-use crate::smoke;
+use crate::smoke::{self, SmokeFailure};
 
 /// A component in one role.
 pub trait Part: Sized + Send + Sync + 'static {
@@ -43,12 +43,12 @@ pub trait Part: Sized + Send + Sync + 'static {
     /// The role's limits.
     fn limits(all: &RoleLimits) -> &InstanceLimits;
 
-    /// Calls the component for the first time, on nothing of anybody's. The text says what failed.
+    /// Smoke-tests the component on synthetic input.
     fn smoke(
         guests: Guests,
         revision: Arc<Revision<Self>>,
         scope: RequestScope,
-    ) -> BoxFuture<'static, Result<(), String>>;
+    ) -> BoxFuture<'static, Result<(), SmokeFailure>>;
 }
 
 macro_rules! part {
@@ -84,7 +84,7 @@ macro_rules! part {
                 guests: Guests,
                 revision: Arc<Revision<Self>>,
                 scope: RequestScope,
-            ) -> BoxFuture<'static, Result<(), String>> {
+            ) -> BoxFuture<'static, Result<(), SmokeFailure>> {
                 async move { $smoke(&guests, revision, scope).await }.boxed()
             }
         }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use auricle_capability::{ComponentFile, Roles};
-use auricle_runtime::{InstanceLimits, RevisionParts, Runtime, RuntimeError};
+use auricle_runtime::{InstanceLimits, Payer, RevisionParts, Runtime, RuntimeError};
 use auricle_tenancy::Role;
 
 use crate::config::RoleLimits;
@@ -33,8 +33,8 @@ pub struct FirstParty {
 pub struct Plan<'a> {
     /// The component; the first-party one without it.
     pub component: Option<&'a [u8]>,
-    /// Whether the component is a tenant's, for which nobody here vouches.
-    pub of_tenant: bool,
+    /// The tenant whose component it is, where it is untrusted; its account pays for compiling.
+    pub of_tenant: Option<&'a Payer>,
     /// What it reads through `auricle:runtime/configuration`.
     pub configuration: BTreeMap<String, String>,
     /// Graphs that it may use.
@@ -86,8 +86,8 @@ impl Preparer {
     pub fn parts<P: Part>(&self, plan: Plan<'_>) -> Result<RevisionParts<P>, RuntimeError> {
         let bytes = plan.component.unwrap_or(P::first_party(&self.first_party));
         let mut file = ComponentFile::new(bytes).with_graphs(!plan.graphs.is_empty());
-        if plan.of_tenant && plan.component.is_some() {
-            file = file.of_tenant();
+        if let (Some(payer), Some(_)) = (plan.of_tenant, plan.component) {
+            file = file.of_tenant(payer);
         }
         let digest = file.digest();
         Ok(RevisionParts {

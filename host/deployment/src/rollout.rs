@@ -4,7 +4,7 @@
 //! ago, and compares it with what served before: by the share of calls that failed and by the 95th
 //! percentile of the time of those that did not. What is worse is taken back; a candidate that has
 //! lasted as long as was asked is promoted. The same thread takes over what another process has
-//! deployed, and has quiet tenants' components leave memory.
+//! deployed, has quiet tenants' components leave memory, and removes files that nothing refers to.
 //!
 //! Not by requests' statuses: a server that is overloaded would take back what is innocent.
 
@@ -26,6 +26,9 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Looks between two sweeps for quiet tenants.
 const LOOKS_PER_SWEEP: u32 = 20;
+
+/// Looks between two sweeps for files that nothing refers to: ten minutes.
+const LOOKS_PER_REMOVAL: u32 = 2_400;
 
 /// Looks between two on what another process has done: one second.
 const LOOKS_PER_FOLLOW: u32 = 4;
@@ -57,6 +60,7 @@ impl RolloutMonitor {
             .spawn(move || {
                 let mut looks = 0_u32;
                 let mut seen = None;
+                control_plane.sweep();
                 while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                     if looks.is_multiple_of(LOOKS_PER_FOLLOW)
                         && let Err(error) = control_plane.follow(&mut seen)
@@ -69,6 +73,9 @@ impl RolloutMonitor {
                     if looks.is_multiple_of(LOOKS_PER_SWEEP) {
                         let idle = Duration::from_secs(control_plane.config().idle_secs);
                         control_plane.fleet().sweep(idle);
+                    }
+                    if looks.is_multiple_of(LOOKS_PER_REMOVAL) {
+                        control_plane.sweep();
                     }
                 }
             })?;
@@ -98,6 +105,10 @@ struct Verdict {
 
 fn look(control_plane: &ControlPlane) {
     for (tenant, deployed) in control_plane.fleet().all().iter() {
+        // One that is being changed, which may take as long as compiling, keeps no other one waiting.
+        if deployed.try_lock().is_none() {
+            continue;
+        }
         for (role, served) in deployed.watched() {
             let Some(verdict) = judge(control_plane, tenant, deployed, role, &served) else {
                 continue;

@@ -1,6 +1,7 @@
 //! The first call of a component, before it serves anybody.
 //!
-//! It works on silence and on nothing of a tenant's. What it answers does not matter as long as it
+//! It works on silence and on nothing of a tenant's, and is charged to the account of the tenant that
+//! deploys. What it answers does not matter as long as it
 //! keeps its contract: a handler may say 404, a decoder that it knows no WAV.
 
 use std::io::Cursor;
@@ -13,11 +14,12 @@ use auricle_capability::{
     HandlerComponent, Listening, Media, MediaError, MediaHint, RequestScope, ServedModel, Services,
     SpeechError, Voices,
 };
-use auricle_runtime::Revision;
+use auricle_runtime::{GuestFailure, Revision};
 use auricle_speech::{
     Clip, LanguageScore, Segment, SpeakerOptions, TranscribeOptions, Turn, VOICE_FRAME_SAMPLES,
     VoiceStream,
 };
+use auricle_tenancy::OverQuota;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::Request;
@@ -26,26 +28,47 @@ use http_body_util::{BodyExt, Empty};
 /// Length of the silence, in samples: 2 s.
 const SILENCE_SAMPLES: usize = 32_000;
 
+/// Why a first call did not succeed.
+#[derive(Debug)]
+pub enum SmokeFailure {
+    /// The tenant has used up a quota: nothing is known of the component.
+    OverQuota(OverQuota),
+    /// The node has no instance for it now.
+    Busy,
+    /// The component failed; the text says how.
+    Failed(String),
+}
+
+impl From<GuestFailure> for SmokeFailure {
+    fn from(failure: GuestFailure) -> Self {
+        match failure {
+            GuestFailure::OverQuota(over) => Self::OverQuota(over),
+            GuestFailure::PoolExhausted => Self::Busy,
+            failure => Self::Failed(failure.to_string()),
+        }
+    }
+}
+
 pub(crate) async fn handler(
     guests: &Guests,
     revision: Arc<Revision<HandlerComponent>>,
     scope: RequestScope,
-) -> Result<(), String> {
+) -> Result<(), SmokeFailure> {
     let request = Request::get("/")
         .header("host", "localhost")
         .body(Empty::new().map_err(|never| match never {}).boxed_unsync())
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| SmokeFailure::Failed(error.to_string()))?;
     let answer = guests
         .http(revision, scope, Arc::new(Nothing), request)
         .await;
-    answer.map(drop).map_err(|failure| failure.to_string())
+    Ok(answer.map(drop)?)
 }
 
 pub(crate) async fn decoder(
     guests: &Guests,
     revision: Arc<Revision<DecoderComponent>>,
     scope: RequestScope,
-) -> Result<(), String> {
+) -> Result<(), SmokeFailure> {
     let media = Media::reader(Cursor::new(wav()));
     let tally = Arc::clone(&revision.tally);
     let decoding = Decoding {
@@ -57,9 +80,14 @@ pub(crate) async fn decoder(
     // That it cannot decode this file is an answer; the tally tells that from a failure.
     let answer = guests.decode(&scope, media, decoding).await;
     match (answer, tally.counts().failed) {
+        (Err(MediaError::OverQuota(over)), _) => Err(SmokeFailure::OverQuota(over)),
+        (Err(MediaError::Overloaded { .. }), _) => Err(SmokeFailure::Busy),
         (_, 0) => Ok(()),
-        (Err(error), _) => Err(error.to_string()),
-        (Ok(_), _) => Err("the component ended with a failure".to_owned()),
+        (Err(error), _) => Err(SmokeFailure::Failed(error.to_string())),
+        (Ok(_), _) => {
+            let reason = "the component ended with a failure";
+            Err(SmokeFailure::Failed(reason.to_owned()))
+        }
     }
 }
 
@@ -67,7 +95,7 @@ pub(crate) async fn chunker(
     guests: &Guests,
     revision: Arc<Revision<ChunkerComponent>>,
     scope: RequestScope,
-) -> Result<(), String> {
+) -> Result<(), SmokeFailure> {
     let clip = Clip::new(vec![0.0; SILENCE_SAMPLES]);
     let listening = Listening {
         voices: Some(Arc::new(Nothing)),
@@ -76,16 +104,15 @@ pub(crate) async fn chunker(
     let spans = guests
         .split_heard(&revision, &scope, listening, &clip)
         .await;
-    spans.map(drop).map_err(|failure| failure.to_string())
+    Ok(spans.map(drop)?)
 }
 
 pub(crate) async fn assigner(
     guests: &Guests,
     revision: Arc<Revision<AssignerComponent>>,
     scope: RequestScope,
-) -> Result<(), String> {
-    let said = |failure: auricle_runtime::GuestFailure| failure.to_string();
-    let mut assigner = guests.assigner(&revision, &scope).await.map_err(said)?;
+) -> Result<(), SmokeFailure> {
+    let mut assigner = guests.assigner(&revision, &scope).await?;
     let segment = Segment {
         start: 0.0,
         end: 1.0,
@@ -106,14 +133,8 @@ pub(crate) async fn assigner(
         end: 1.0,
         speaker: "SPEAKER_00".to_owned(),
     };
-    assigner
-        .assign(vec![segment.clone()], &[])
-        .await
-        .map_err(said)?;
-    assigner
-        .assign(vec![segment], &[turn])
-        .await
-        .map_err(said)?;
+    assigner.assign(vec![segment.clone()], &[]).await?;
+    assigner.assign(vec![segment], &[turn]).await?;
     Ok(())
 }
 

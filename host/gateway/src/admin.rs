@@ -11,12 +11,13 @@
 //! have the deadlines of the API's (`write_stall_timeout_ms`, `request_timeout_ms`).
 //!
 //! At most 64 connections. One more takes the slot of the connection that has been longest without a
-//! request, or else of the one that has waited longest for its client. At most 16 acts of the admin
-//! API run at once; more are answered 503. Neither a client that is silent nor acts that take long
+//! request, or else of the one that has waited longest for its client. Acts run on threads of
+//! their own ([`acts`](crate::acts)). Neither a client that is silent nor acts that take long
 //! keep a probe or `/metrics` from its answer.
 
 pub mod api;
 mod audit;
+pub mod content;
 mod deployments;
 mod door;
 mod error;
@@ -28,6 +29,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use auricle_speech::TenantId;
 use auricle_tenancy::Tenancy;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -37,14 +39,12 @@ use hyper::body::{Body, Incoming};
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::GatewayError;
-use crate::admission::Busy;
 use crate::app::App;
 use crate::body::ResponseBody;
 use crate::config::{GatewayConfig, ms};
@@ -60,12 +60,6 @@ pub(crate) use error::AdminError;
 
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 64;
-
-/// Acts of the admin API at once. Fewer than connections, so that one always gives way to a new one.
-const MAX_ACTS: usize = 16;
-
-/// When a client may come back after all acts were taken.
-const ACT_RETRY: Duration = Duration::from_secs(1);
 
 /// For a request's head, for its body, and between requests.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -112,7 +106,6 @@ impl Listener {
 
 async fn accept<A: App>(listener: Listener, shared: Arc<Shared<A>>) {
     let slots = ConnectionSlots::new(MAX_CONNECTIONS, Evicts::Waiting);
-    let acts = Arc::new(Semaphore::new(MAX_ACTS));
     // Its connections end with it.
     let mut connections = JoinSet::new();
     loop {
@@ -131,7 +124,6 @@ async fn accept<A: App>(listener: Listener, shared: Arc<Shared<A>>) {
             address: listener.addr,
             activity,
             watch: AnswerWatch::new(),
-            acts: Arc::clone(&acts),
         });
         connections.spawn(async move {
             serve(stream, service).await;
@@ -172,8 +164,6 @@ struct AdminService<A> {
     address: SocketAddr,
     activity: Arc<Activity>,
     watch: Arc<AnswerWatch>,
-    /// Acts that may run now, of all connections.
-    acts: Arc<Semaphore>,
 }
 
 impl<A: App> AdminService<A> {
@@ -226,20 +216,13 @@ impl<A: App> AdminService<A> {
     async fn api(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Refusal> {
         let (head, body) = request.into_parts();
         let actor = door::enter(self.address, self.source, &head.headers, &self.shared)?;
-        let body = receive(&self.shared, &head, body).await?;
-        // Not before the body is there, so that no client can hold it.
-        let act = Arc::clone(&self.acts).try_acquire_owned();
-        let act = act.map_err(|_| {
-            Refusal::Busy(Busy::Node {
-                retry_after: ACT_RETRY,
-            })
-        })?;
+        let body = receive(&self.shared, &head, body, Pusher::Operator).await?;
         let _work = self.activity.work();
         let tenancy = Arc::clone(&self.shared.tenancy);
         let control_plane = self.shared.control_plane.clone();
-        // The store may wait for a disk.
-        let answered = tokio::task::spawn_blocking(move || {
-            let _act = act;
+        let running = (self.shared.acts.begin_operator(), self.shared.tasks.token());
+        // The store may wait for a disk, and a deployment compiles.
+        let answered = self.shared.acts.run_operator(move || {
             let call = api::Call {
                 actor: &actor,
                 method: &head.method,
@@ -249,11 +232,21 @@ impl<A: App> AdminService<A> {
                 signature: signature(&head.headers),
                 control_plane: control_plane.as_deref(),
             };
-            call.answer(&tenancy)
+            let response = call.answer(&tenancy);
+            drop(running);
+            response
         });
-        let answered = answered.await.map_err(|_| Refusal::Panic)?;
-        Ok(answered.map(rescue::full))
+        Ok(answered.await?.map(content::Content::into_body))
     }
+}
+
+/// Who sends a component.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pusher<'a> {
+    /// An operator.
+    Operator,
+    /// A tenant, for itself.
+    Tenant(&'a TenantId),
 }
 
 /// The body of a request that changes something: JSON, or a component, of which few are received at
@@ -262,6 +255,7 @@ pub(crate) async fn receive<A, B>(
     shared: &Shared<A>,
     head: &http::request::Parts,
     body: B,
+    pusher: Pusher<'_>,
 ) -> Result<Bytes, AdminError>
 where
     B: Body<Data = Bytes>,
@@ -278,10 +272,13 @@ where
         }
     };
     door::check_wasm(&head.headers)?;
-    let _place = shared
-        .pushes
-        .try_acquire()
-        .map_err(|_| AdminError::Pushing)?;
+    let _place = match pusher {
+        Pusher::Tenant(tenant) => (None, Some(shared.acts.begin_push(tenant)?)),
+        Pusher::Operator => {
+            let place = shared.pushes.try_acquire();
+            (Some(place.map_err(|_| AdminError::Pushing)?), None)
+        }
+    };
     read(body, limit, PUSH_PATIENCE).await
 }
 

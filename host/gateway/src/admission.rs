@@ -51,6 +51,8 @@ pub(crate) enum Kind {
     Request,
     /// A WebSocket, which is a request too.
     Session,
+    /// A request about deployments.
+    Deployment,
 }
 
 /// Why a request is not admitted, and when a place will probably be free.
@@ -110,7 +112,11 @@ impl Admission {
             let retry_after = state.next_free(state.running);
             return Err(Busy::Node { retry_after });
         }
-        access.account.begin_request().map_err(Busy::Flow)?;
+        let counted = match kind {
+            Kind::Deployment => access.account.begin_deploy_request(),
+            Kind::Request | Kind::Session => access.account.begin_request(),
+        };
+        counted.map_err(Busy::Flow)?;
         state.count(&access.tenant, kind);
         drop(state);
         Ok(Permit {
@@ -121,8 +127,7 @@ impl Admission {
         })
     }
 
-    /// Requests running now.
-    #[cfg(test)]
+    /// Requests running now, acts on deployments whose client has left among them.
     pub(crate) fn running(&self) -> usize {
         self.lock().running
     }
@@ -194,6 +199,7 @@ mod tests {
         Admission::new(AdmissionLimits {
             max_requests_per_tenant: per_tenant,
             max_requests: node,
+            ..AdmissionLimits::default()
         })
     }
 

@@ -148,6 +148,11 @@ pub struct AdmissionLimits {
     pub max_requests_per_tenant: usize,
     /// Of all tenants; more are answered 503. Default 256.
     pub max_requests: usize,
+    /// Changes of its components and deployments that a tenant makes at once; more are answered 429.
+    /// Default 2.
+    pub max_deploy_acts_per_tenant: usize,
+    /// The same of all tenants, each a thread; more are answered 503. Default 16.
+    pub max_deploy_acts: usize,
 }
 
 impl Default for AdmissionLimits {
@@ -155,6 +160,8 @@ impl Default for AdmissionLimits {
         Self {
             max_requests_per_tenant: 64,
             max_requests: 256,
+            max_deploy_acts_per_tenant: 2,
+            max_deploy_acts: 16,
         }
     }
 }
@@ -252,6 +259,14 @@ impl GatewayConfig {
                 self.admission.max_requests_per_tenant as u64,
             ),
             ("admission.max_requests", self.admission.max_requests as u64),
+            (
+                "admission.max_deploy_acts_per_tenant",
+                self.admission.max_deploy_acts_per_tenant as u64,
+            ),
+            (
+                "admission.max_deploy_acts",
+                self.admission.max_deploy_acts as u64,
+            ),
             (
                 "websocket.max_message_bytes",
                 socket.max_message_bytes as u64,

@@ -3,17 +3,22 @@
 //! For keys with scope `deploy`, and never without a key: a web page that somebody on this machine
 //! looks at reaches loopback too. What there is to do is the admin API's, for the key's tenant alone;
 //! of other tenants it says nothing, not even that they are there.
+//!
+//! A request passes admission as others of the tenant do, and the limits of [`acts`](crate::acts).
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use auricle_tenancy::{Access, Actor};
 use http::header::{AUTHORIZATION, ORIGIN};
 use http::request::Parts;
 use http::{HeaderValue, Response};
 
-use crate::admin::{self, AdminError};
+use crate::acts::ActKind;
+use crate::admin::{self, AdminError, Pusher};
+use crate::admission::{Busy, Permit};
 use crate::body::{RequestBody, ResponseBody};
-use crate::rescue::{self, Refusal};
+use crate::rescue::Refusal;
 use crate::service::Shared;
 
 /// What every path begins with.
@@ -24,22 +29,46 @@ pub(crate) fn answers(path: &str) -> bool {
     path.starts_with(PREFIX)
 }
 
-/// Answers it. Takes no permit: of what is large, few are received at once.
-pub(crate) async fn answer<A>(
+/// Who sends a request.
+pub(crate) struct Caller {
+    pub(crate) access: Access,
+    actor: Actor,
+}
+
+/// Finds out who sends a request.
+pub(crate) fn identify<A>(
     shared: &Shared<A>,
     source: IpAddr,
-    head: Parts,
-    body: RequestBody,
-) -> Result<Response<ResponseBody>, Refusal> {
+    head: &Parts,
+) -> Result<Caller, Refusal> {
     if head.headers.contains_key(ORIGIN) {
         return Err(AdminError::Browser.into());
     }
     let authorization = head.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
-    let (tenant, actor) = shared.tenancy.admit_deploy(authorization, source)?;
-    let body = admin::receive(shared, &head, body).await?;
+    let (access, actor) = shared.tenancy.admit_deploy(authorization, source)?;
+    Ok(Caller { access, actor })
+}
+
+/// Answers an admitted request. Its permit comes back with the answer; where the client does not wait for
+/// that, it is held until the act ends.
+pub(crate) async fn answer<A>(
+    shared: &Shared<A>,
+    caller: Caller,
+    permit: Permit,
+    head: Parts,
+    body: RequestBody,
+) -> Result<(Response<ResponseBody>, Permit), Refusal> {
+    let Caller { access, actor } = caller;
+    let kind = ActKind::of(&head.method);
+    let act = shared.acts.begin(&access.tenant, kind)?;
+    if kind == ActKind::Change {
+        let counted = access.account.begin_deploy_act();
+        counted.map_err(|over| Refusal::Busy(Busy::Flow(over)))?;
+    }
+    let body = admin::receive(shared, &head, body, Pusher::Tenant(&access.tenant)).await?;
     let (tenancy, control_plane) = (Arc::clone(&shared.tenancy), shared.control_plane.clone());
-    // It may compile.
-    let answered = tokio::task::spawn_blocking(move || {
+    let running = (act, shared.tasks.token());
+    let answered = shared.acts.run(kind, move || {
         let call = admin::api::Call {
             actor: &actor,
             method: &head.method,
@@ -50,8 +79,10 @@ pub(crate) async fn answer<A>(
             control_plane: control_plane.as_deref(),
         };
         let path = call.path.strip_prefix(PREFIX).unwrap_or_default();
-        call.answer_tenant(&tenancy, &tenant, path)
+        let response = call.answer_tenant(&tenancy, &access.tenant, path);
+        drop(running);
+        (response, permit)
     });
-    let answered = answered.await.map_err(|_| Refusal::Panic)?;
-    Ok(answered.map(rescue::full))
+    let (response, permit) = answered.await?;
+    Ok((response.map(admin::content::Content::into_body), permit))
 }

@@ -34,6 +34,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::acts::Acts;
 use crate::admission::Admission;
 use crate::app::{App, AppError, Health, HealthStatus, RequestContext};
 use crate::body::{RequestBody, ResponseBody};
@@ -144,6 +145,7 @@ fn shared() -> Arc<Shared<FuzzApp>> {
         tenancy: Tenancy::open(),
         control_plane: None,
         pushes: Semaphore::new(1),
+        acts: Acts::new(&config.admission),
         admission: Admission::new(config.admission.clone()),
         cors: Cors::new(&config.cors).unwrap(),
         hosts: AllowedHosts::new(&config.allowed_hosts).unwrap(),

@@ -15,6 +15,7 @@
 //! HTTP/1 head (400, 414, 431) are hyper's and have neither body nor request id.
 
 mod access;
+mod acts;
 pub mod admin;
 mod admission;
 mod answer;

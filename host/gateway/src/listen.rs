@@ -8,7 +8,8 @@
 //!
 //! # Drain
 //! On shutdown nothing new is accepted and idle connections end; requests in flight and WebSockets
-//! have `drain_timeout_ms`. `in_flight` describes how they end then.
+//! have `drain_timeout_ms`, acts on deployments whose client has left among them. Then compilers are
+//! killed and no act is written down any more; `in_flight` describes how requests end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::GatewayError;
+use crate::acts::Acts;
 use crate::admin;
 use crate::admission::Admission;
 use crate::app::App;
@@ -40,7 +42,7 @@ use crate::slots::{ConnectionSlots, Evicts};
 /// Connections that are being refused at once; beyond it they are cut without a word.
 const MAX_REFUSALS: usize = 64;
 
-/// Components that are being sent at once, each held in memory.
+/// Components that operators send at once, each held in memory.
 const MAX_PUSHES: usize = 2;
 
 /// How long a refused client has to read its answer.
@@ -152,6 +154,7 @@ impl Bound {
         let shared = Arc::new(Shared {
             app,
             admission: Admission::new(self.config.admission.clone()),
+            acts: Acts::new(&self.config.admission),
             config: self.config,
             tenancy: self.tenancy,
             control_plane: self.control_plane,
@@ -229,18 +232,26 @@ async fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
 
 async fn drain<A>(shared: &Shared<A>) -> DrainReport {
     let began = Instant::now();
-    let in_flight = shared.in_flight.count();
+    // An act on deployments goes on when its client has left: it is no open request then, but still
+    // holds its permit.
+    let running = || {
+        let requests = shared.in_flight.count().max(shared.admission.running());
+        requests + shared.acts.running_of_operators()
+    };
+    let in_flight = running();
     tracing::info!(in_flight, "the server stops: nothing new is accepted");
     shared.tasks.close();
     let drained = timeout(ms(shared.config.drain_timeout_ms), shared.tasks.wait()).await;
     let cut_off = match drained {
         Ok(()) => 0,
         Err(_) => {
-            let cut_off = shared.in_flight.count();
+            let cut_off = running();
             end_requests(shared).await;
             cut_off
         }
     };
+    // What loads or takes back revisions by itself may still compile.
+    shared.stop_compilers();
     let took = began.elapsed();
     tracing::info!(
         cut_off,
@@ -258,6 +269,7 @@ async fn drain<A>(shared: &Shared<A>) -> DrainReport {
 /// then connections.
 async fn end_requests<A>(shared: &Shared<A>) {
     shared.in_flight.cut_off().cancel();
+    shared.stop_compilers();
     let goodbye = timeout(in_flight::GOODBYE, shared.tasks.wait());
     if goodbye.await.is_ok() {
         return;

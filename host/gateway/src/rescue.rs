@@ -8,7 +8,7 @@ use std::time::Duration;
 use auricle_deployment::DeployError;
 use auricle_runtime::RuntimeError;
 use auricle_runtime::compile::CompileError;
-use auricle_tenancy::{Denied, OverQuota, StoreError};
+use auricle_tenancy::{Denied, OverQuota, RevokeError, StoreError};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -151,6 +151,12 @@ fn of_admin(error: &AdminError) -> Answer {
         AdminError::OperatorOnly => say(403, "operator_only", message),
         AdminError::NoControlPlane => say(409, "no_server", message),
         AdminError::Pushing => say(503, "overloaded", message).after(SOON),
+        AdminError::TooManyActs { .. } => say(429, "rate_limit_exceeded", message).after(SOON),
+        AdminError::Revoke(RevokeError::Store(error)) => of_store(error),
+        AdminError::Revoke(RevokeError::NotWritten(error)) => Answer {
+            message,
+            ..of_store(error)
+        },
         AdminError::Store(error) => of_store(error),
         AdminError::Deploy(error) => of_deploy(error),
         AdminError::Failed(_) => internal(),
@@ -169,6 +175,7 @@ fn of_store(error: &StoreError) -> Answer {
         StoreError::DeadKey(_) => say(409, "key_not_live", message),
         StoreError::Protected => say(409, "tenant_protected", message),
         StoreError::TooManyComponents(_) => say(409, "too_many_components", message),
+        StoreError::TooManyComponentBytes { .. } => say(409, "component_storage_full", message),
         StoreError::ComponentInUse(_) => say(409, "component_in_use", message),
         StoreError::NoCandidate => say(409, "no_candidate", message),
         StoreError::NothingBefore => say(409, "nothing_before", message),
@@ -193,8 +200,17 @@ fn of_deploy(error: &DeployError) -> Answer {
             RuntimeError::Compile(CompileError::OverLimit) => {
                 say(422, "component_over_limit", message)
             }
+            RuntimeError::Compile(CompileError::Busy { retry_after }) => {
+                say(503, "overloaded", message).after(*retry_after)
+            }
+            RuntimeError::Compile(CompileError::Stopping) => {
+                say(503, "draining", message).after(SOON)
+            }
             _ => internal(),
         },
+        DeployError::OverQuota(over) => over_quota(over),
+        DeployError::Busy => say(503, "overloaded", message).after(SOON),
+        DeployError::Stopping => say(503, "draining", message).after(SOON),
         DeployError::Smoke(_) => say(422, "first_call_failed", message),
         DeployError::Graph(_) => say(422, "graph_not_found", message),
         DeployError::Invalid { field, .. } => Answer {

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::AccessLog;
+use crate::acts::Acts;
 use crate::admission::{Admission, Kind};
 use crate::answer::{Held, hold};
 use crate::app::{App, AppError, RequestClass, RequestContext};
@@ -52,8 +53,10 @@ pub(crate) struct Shared<A> {
     pub(crate) tenancy: Arc<Tenancy>,
     /// Where deployments are changed.
     pub(crate) control_plane: Option<Arc<ControlPlane>>,
-    /// Components that may be sent now.
+    /// Components that operators may send now.
     pub(crate) pushes: Semaphore,
+    /// Requests about deployments.
+    pub(crate) acts: Arc<Acts>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) cors: Cors,
     pub(crate) hosts: AllowedHosts,
@@ -65,6 +68,15 @@ pub(crate) struct Shared<A> {
     pub(crate) draining: CancellationToken,
     /// Stop at once.
     pub(crate) kill: CancellationToken,
+}
+
+impl<A> Shared<A> {
+    /// Has no tenant's component be compiled any more.
+    pub(crate) fn stop_compilers(&self) {
+        if let Some(control_plane) = &self.control_plane {
+            control_plane.stop();
+        }
+    }
 }
 
 /// What all requests of one connection share.
@@ -194,8 +206,7 @@ impl<A: App> Visit<'_, A> {
             return page;
         }
         if deploy::answers(head.uri.path()) {
-            let source = self.scope.peer.source;
-            return deploy::answer(shared, source, head, body.boxed_unsync()).await;
+            return self.deploy(head, body).await;
         }
         let access = self.access(&head.headers)?;
         self.secrets.remove_from(&mut head);
@@ -216,6 +227,27 @@ impl<A: App> Visit<'_, A> {
         }
         self.account = Some(Arc::clone(&access.account));
         Ok(access)
+    }
+
+    /// Answers a request about deployments; the admission permit is held until the act ends.
+    async fn deploy(
+        &mut self,
+        head: http::request::Parts,
+        body: LimitedBody,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let shared = self.shared;
+        let caller = deploy::identify(shared, self.scope.peer.source, &head)?;
+        if let Some(held) = &mut self.held {
+            held.log.of(&caller.access);
+        }
+        let permit = shared.admission.admit(&caller.access, Kind::Deployment);
+        let permit = permit.map_err(Refusal::Busy)?;
+        let answer = deploy::answer(shared, caller, permit, head, body.boxed_unsync());
+        let (response, permit) = Box::pin(answer).await?;
+        if let Some(held) = &mut self.held {
+            held.permit = Some(permit);
+        }
+        Ok(response)
     }
 
     /// Refuses a body that says it is too long before a byte of it is read.

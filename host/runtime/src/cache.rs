@@ -4,6 +4,12 @@
 //! an HMAC-SHA-256 under a key that only this user's server can read, over the component's digest,
 //! the engine's settings and the code; the bytes that were checked are the bytes that are run (no
 //! second read of the file). A file that does not verify is removed and compiled again.
+//!
+//! A file's time of change is when it was last used. The code of tenants' components has names of its own
+//! and is removed when no deployment refers to the component, other code when no server has used it for
+//! long (`sweep`).
+
+mod sweep;
 
 use std::fs;
 use std::hash::{Hash, Hasher};
@@ -25,6 +31,19 @@ const MAGIC: &[u8; 8] = b"AURCWASM";
 const MAC_BYTES: usize = 32;
 const KEY_BYTES: usize = 32;
 const KEY_FILE: &str = "key";
+
+/// Ending of a file of this server's own code, and of a tenant's component's.
+const OWN_ENDING: &str = ".cwasm";
+const TENANT_ENDING: &str = ".tenant.cwasm";
+
+/// Whose code a file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CodeKind {
+    /// This program's, or a component's that the configuration names.
+    Own,
+    /// A component's that a tenant pushed.
+    Tenant,
+}
 
 /// Why the cache cannot be used. The texts name paths and are for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -86,10 +105,11 @@ impl ComponentCache {
         &self,
         engine: &Engine,
         bytes: &[u8],
+        kind: CodeKind,
         compile: impl FnOnce() -> Result<Component, RuntimeError>,
     ) -> Result<Component, RuntimeError> {
         let identity = Identity::new(engine, bytes);
-        let path = self.dir.join(identity.file_name());
+        let path = self.dir.join(identity.file_name(kind));
         if let Some(component) = self.load(engine, &identity, &path) {
             return Ok(component);
         }
@@ -120,7 +140,10 @@ impl ComponentCache {
         // in this program: the HMAC over them, under a key that only this user can read, was just
         // checked on this very buffer.
         match unsafe { Component::deserialize(engine, code) } {
-            Ok(component) => Some(component),
+            Ok(component) => {
+                sweep::note_use(path);
+                Some(component)
+            }
             Err(error) => {
                 tracing::warn!(%error, "a compiled component is of another build and is made again");
                 None
@@ -176,9 +199,13 @@ impl Identity {
         }
     }
 
-    fn file_name(&self) -> String {
+    fn file_name(&self, kind: CodeKind) -> String {
         let component = hex::encode(self.component);
-        format!("{component}-{:016x}.cwasm", self.settings)
+        let ending = match kind {
+            CodeKind::Own => OWN_ENDING,
+            CodeKind::Tenant => TENANT_ENDING,
+        };
+        format!("{component}-{:016x}{ending}", self.settings)
     }
 }
 
@@ -263,7 +290,7 @@ mod tests {
         let compile =
             || Component::from_binary(engine, EMPTY_COMPONENT).map_err(RuntimeError::Invalid);
         cache
-            .load_or_compile(engine, EMPTY_COMPONENT, compile)
+            .load_or_compile(engine, EMPTY_COMPONENT, CodeKind::Own, compile)
             .unwrap();
     }
 

@@ -17,8 +17,8 @@ use wasmtime::{
     Strategy,
 };
 
-use crate::cache::ComponentCache;
-use crate::compile::{CompileError, CompileLimits, Compiler};
+use crate::cache::{CodeKind, ComponentCache};
+use crate::compile::{CompileError, CompileLimits, CompileQueue, Compiler, Payer};
 use crate::limits::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 
 /// How often running guests look at their CPU budget and let others go on. 2 ms cost nothing measurable,
@@ -149,12 +149,12 @@ impl std::fmt::Display for Misfit {
 }
 
 /// Whose bytes a component is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+#[derive(Clone, Copy, Debug)]
+pub enum Origin<'a> {
     /// Part of this program, or named by who runs it: compiled here.
     Own,
-    /// A tenant's: compiled in a process of its own.
-    Tenant,
+    /// A tenant's: compiled in a process of its own, on the tenant's account.
+    Tenant(&'a Payer),
 }
 
 /// The engine, its epoch clock and the cache of compiled components.
@@ -162,6 +162,7 @@ pub struct Runtime {
     engine: Engine,
     config: RuntimeConfig,
     cache: Option<ComponentCache>,
+    compilers: CompileQueue,
     _clock: EpochClock,
 }
 
@@ -181,6 +182,7 @@ impl Runtime {
         let clock = EpochClock::start(engine.clone());
         Ok(Self {
             engine,
+            compilers: CompileQueue::new(config.compile.max_at_once),
             config,
             cache,
             _clock: clock,
@@ -210,7 +212,7 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError::TooLarge`], [`RuntimeError::Invalid`] and, for a tenant's,
     /// [`RuntimeError::Compile`].
-    pub fn component(&self, bytes: &[u8], origin: Origin) -> Result<Component, RuntimeError> {
+    pub fn component(&self, bytes: &[u8], origin: Origin<'_>) -> Result<Component, RuntimeError> {
         let limit_bytes = self.config.max_component_bytes;
         if bytes.len() > limit_bytes {
             return Err(RuntimeError::TooLarge {
@@ -222,25 +224,47 @@ impl Runtime {
             Origin::Own => {
                 Component::from_binary(&self.engine, bytes).map_err(RuntimeError::Invalid)
             }
-            Origin::Tenant => self.compile_apart(bytes),
+            Origin::Tenant(payer) => self.compile_apart(bytes, payer),
+        };
+        let kind = match origin {
+            Origin::Own => CodeKind::Own,
+            Origin::Tenant(_) => CodeKind::Tenant,
         };
         match &self.cache {
-            Some(cache) => cache.load_or_compile(&self.engine, bytes, compile),
+            Some(cache) => cache.load_or_compile(&self.engine, bytes, kind, compile),
             None => compile(),
         }
+    }
+
+    /// The cache of compiled components, where there is one.
+    #[must_use]
+    pub fn cache(&self) -> Option<&ComponentCache> {
+        self.cache.as_ref()
+    }
+
+    /// Kills the compilers of tenants' components and starts no other one: the server stops.
+    pub fn stop_compilers(&self) {
+        self.compilers.stop();
+    }
+
+    /// Whether [`Runtime::stop_compilers`] was called.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.compilers.is_stopped()
     }
 
     #[allow(
         unsafe_code,
         reason = "code that this program's own compiler process has just made"
     )]
-    fn compile_apart(&self, bytes: &[u8]) -> Result<Component, RuntimeError> {
+    fn compile_apart(&self, bytes: &[u8], payer: &Payer) -> Result<Component, RuntimeError> {
         let no_program = || CompileError::Failed(std::io::ErrorKind::NotFound.into());
         let compiler = Compiler {
-            program: self.config.compiler.clone().ok_or_else(no_program)?,
-            config: self.config.clone(),
+            program: self.config.compiler.as_ref().ok_or_else(no_program)?,
+            config: &self.config,
+            queue: &self.compilers,
         };
-        let code = compiler.compile(bytes)?;
+        let code = compiler.compile(bytes, payer)?;
         // SAFETY: the bytes came through a pipe from this same program, which made them with
         // `Engine::precompile_component` for an engine with the same settings, and from nowhere else.
         unsafe { Component::deserialize(&self.engine, code) }.map_err(RuntimeError::Invalid)

@@ -12,6 +12,7 @@
 //! - [`limits`]: what an instance may use, and the count of what it used.
 //! - [`cpu`]: the CPU budget.
 //! - [`failure`]: why an instance ended.
+//! - [`threads`]: bounded pools of threads for blocking work.
 //! - [`deployment`]: what serves a role, swapped while requests run. [`tally`]: how it has done.
 
 pub mod cache;
@@ -23,10 +24,13 @@ pub mod engine;
 pub mod failure;
 pub mod limits;
 pub mod tally;
+pub mod threads;
 
+pub use compile::Payer;
 pub use cpu::{CpuMeter, metered};
 pub use deployment::{Candidate, Deployment, Revision, RevisionParts, Serving, Trial};
 pub use engine::{Misfit, Origin, Runtime, RuntimeConfig, RuntimeError};
 pub use failure::GuestFailure;
 pub use limits::{GuestData, InstanceLimits, LimitState, new_store};
 pub use tally::{Attempt, Counts, Tally};
+pub use threads::{PoolBusy, ThreadPool};

@@ -4,6 +4,8 @@
 //! is running is counted by whoever runs it (the gateway's admission); here is what flows, what the
 //! host holds, and what the tenant's components use.
 
+mod deploying;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -104,6 +106,8 @@ struct Flow {
     requests: Bucket,
     audio: Bucket,
     guest_cpu: Bucket,
+    deploy_acts: Bucket,
+    compile: Bucket,
 }
 
 /// A tenant has used up what it may use within a minute, or at once. The texts are fit to be shown to
@@ -137,6 +141,28 @@ pub enum OverQuota {
         /// How many seconds it may have within a minute.
         limit_secs: u32,
         /// When a request will be let through.
+        retry_after: Duration,
+    },
+    /// Changes of its deployments.
+    #[error(
+        "over the limit of {limit} changes of components and deployments per minute: try again in {} s",
+        secs(.retry_after)
+    )]
+    DeployActs {
+        /// How many it may begin within a minute.
+        limit: u32,
+        /// When one more will be let through.
+        retry_after: Duration,
+    },
+    /// Processor time for compiling its components.
+    #[error(
+        "over the limit of {limit_secs} seconds of compiling per minute: try again in {} s",
+        secs(.retry_after)
+    )]
+    Compile {
+        /// How many seconds it may have within a minute.
+        limit_secs: u32,
+        /// When a component will be compiled.
         retry_after: Duration,
     },
     /// Memory of its components.
@@ -180,6 +206,8 @@ impl OverQuota {
             Self::Requests { retry_after, .. }
             | Self::Audio { retry_after, .. }
             | Self::GuestCpu { retry_after, .. }
+            | Self::DeployActs { retry_after, .. }
+            | Self::Compile { retry_after, .. }
             | Self::GuestMemory { retry_after, .. }
             | Self::Instances { retry_after }
             | Self::HeldMemory { retry_after } => *retry_after,
@@ -213,6 +241,8 @@ impl Account {
                 requests: Bucket::new(now),
                 audio: Bucket::new(now),
                 guest_cpu: Bucket::new(now),
+                deploy_acts: Bucket::new(now),
+                compile: Bucket::new(now),
             }),
             node,
             held: TenantHeld::default(),

@@ -48,11 +48,11 @@ pub use ledger::{Account, Flowing, Ledger, OverQuota};
 pub use memory::{HeldKind, NodeLimits, NodeMemory};
 pub use quota::{InvalidQuota, Quotas};
 pub use reservation::Reservation;
-pub use store::deployments::{DeploymentStore, Signer};
+pub use store::deployments::{ComponentLimits, DeploymentStore, Signer};
 pub use store::{
     Actor, AuditEntry, Listed, Page, SqliteStore, Store, StoreError, StoredKey, Tenant, Versioned,
 };
-pub use tenancy::{Access, Denied, Tenancy};
+pub use tenancy::{Access, Denied, RevokeError, Tenancy};
 pub use throttle::ThrottleConfig;
 pub use upkeep::Upkeep;
 

@@ -33,6 +33,15 @@ pub struct Quotas {
     pub guest_cpu_secs_per_minute: Option<u32>,
     /// Bytes of linear memory of its components, over all running instances of all roles.
     pub max_guest_memory_bytes: Option<u64>,
+    /// Bytes of all components that it keeps on the server.
+    pub max_stored_component_bytes: Option<u64>,
+    /// Revisions that are kept of each role; older ones that nothing refers to are removed.
+    pub max_revisions: Option<u32>,
+    /// Changes of its components and deployments that it may begin within a minute.
+    pub deploy_acts_per_minute: Option<u32>,
+    /// Seconds of processor time for compiling its components within a minute. A compilation that has
+    /// begun may overdraw it, which is paid for in the minutes after it.
+    pub compile_secs_per_minute: Option<u32>,
     /// Models, as `NAME` (with every quantization) or `NAME:QUANTIZATION`. An empty list: none.
     pub models: Option<BTreeSet<String>>,
     /// Graphs that components may use through `wasi:nn`, of those that their deployments are
@@ -77,6 +86,19 @@ impl Quotas {
                 self.guest_cpu_secs_per_minute.map(u64::from),
             ),
             ("max_guest_memory_bytes", self.max_guest_memory_bytes),
+            (
+                "max_stored_component_bytes",
+                self.max_stored_component_bytes,
+            ),
+            ("max_revisions", self.max_revisions.map(u64::from)),
+            (
+                "deploy_acts_per_minute",
+                self.deploy_acts_per_minute.map(u64::from),
+            ),
+            (
+                "compile_secs_per_minute",
+                self.compile_secs_per_minute.map(u64::from),
+            ),
         ];
         if let Some((field, _)) = numbers.into_iter().find(|(_, value)| *value == Some(0)) {
             let advice = "must be at least 1; to shut a tenant out, revoke its keys";
@@ -114,8 +136,31 @@ impl Quotas {
             max_guest_memory_bytes: self
                 .max_guest_memory_bytes
                 .or(defaults.max_guest_memory_bytes),
+            max_stored_component_bytes: self
+                .max_stored_component_bytes
+                .or(defaults.max_stored_component_bytes),
+            max_revisions: self.max_revisions.or(defaults.max_revisions),
+            deploy_acts_per_minute: self
+                .deploy_acts_per_minute
+                .or(defaults.deploy_acts_per_minute),
+            compile_secs_per_minute: self
+                .compile_secs_per_minute
+                .or(defaults.compile_secs_per_minute),
             models: self.models.or_else(|| defaults.models.clone()),
             graphs: self.graphs.or_else(|| defaults.graphs.clone()),
+        }
+    }
+
+    /// What holds where neither a tenant nor the configuration says otherwise: of deploying, which fills
+    /// disks and processors without a limit.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self {
+            max_stored_component_bytes: Some(1 << 30),
+            max_revisions: Some(50),
+            deploy_acts_per_minute: Some(60),
+            compile_secs_per_minute: Some(120),
+            ..Self::default()
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is kept: tenants, keys, quotas and the log of who changed what.
 //!
 //! A [`Store`] is the whole truth; a server holds a copy of it in memory ([`Contents`]) and asks for
-//! another when [`Versioned::version`] says that somebody else has written. What a method has answered is
+//! another when [`Versioned::version`] says that it was written. What a method has answered is
 //! on the disk. Every act is written into the audit log in the same transaction, so that there is
 //! neither one without the other.
 //!
@@ -158,7 +158,7 @@ pub struct Contents {
 
 /// What several processes may write.
 pub trait Versioned: Send + Sync {
-    /// A number that changes when another process has written.
+    /// A number that changes when this process or another one has written.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -266,6 +266,9 @@ pub trait Store: Versioned {
     /// # Errors
     /// When the store cannot be read.
     fn contents(&self) -> Result<Contents, StoreError>;
+
+    /// Sees to what has to be seen to about once a minute. Not for requests: it may write a megabyte.
+    fn upkeep(&self) {}
 }
 
 /// Why the store did not do what it was asked.
@@ -293,6 +296,16 @@ pub enum StoreError {
     /// The tenant has as many components as it may have.
     #[error("there are {0} components already, which is the limit: remove one that is not used")]
     TooManyComponents(usize),
+    /// The tenant's components have as many bytes as they may.
+    #[error(
+        "the components would have {bytes} bytes in all, more than the limit of {limit_bytes}: remove some that are not used"
+    )]
+    TooManyComponentBytes {
+        /// With the component that is refused.
+        bytes: u64,
+        /// The limit.
+        limit_bytes: u64,
+    },
     /// The component serves.
     #[error("the component is in use by the deployment of role '{0}': deploy another one first")]
     ComponentInUse(&'static str),
@@ -331,7 +344,10 @@ pub enum StoreError {
         known: u32,
     },
     /// The file is something else.
-    #[error("{} is not a store of Auricle's: move it away, or use another --data-dir", .0.display())]
+    #[error(
+        "{} is not a store of Auricle's, or its beginning is damaged: restore it from a backup, move it away, or use another --data-dir",
+        .0.display()
+    )]
     Foreign(PathBuf),
     /// The file is missing or empty, and components that it listed are there.
     #[error(
@@ -342,6 +358,18 @@ pub enum StoreError {
         path: PathBuf,
         /// The directory of components.
         components: PathBuf,
+    },
+    /// The file is damaged.
+    #[error(
+        "the store {} is damaged: stop all servers that use it and restore the file from a backup, or move it away to begin without tenants and keys",
+        .path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
     },
     /// The file cannot be made or opened.
     #[error("the store {} cannot be opened: give a --data-dir that can be written", .path.display())]

@@ -7,6 +7,8 @@
 //! A key is looked up by its public name and compared by its SHA-256 in constant time; a name that
 //! is not there is compared too, so that the time says no more than the answer.
 
+mod revoke;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +27,8 @@ use crate::quota::Quotas;
 use crate::store::{Actor, Store, StoreError};
 use crate::throttle::Throttle;
 use crate::{TenancyError, unix_now};
+use revoke::RefusedKeys;
+pub use revoke::RevokeError;
 
 /// Tenants, keys and accounts of a server.
 pub struct Tenancy {
@@ -33,6 +37,8 @@ pub struct Tenancy {
     required: bool,
     store: Option<Arc<dyn Store>>,
     keyring: ArcSwap<Keyring>,
+    /// Keys that are refused whatever the store says.
+    refused: RefusedKeys,
     /// Whether the keyring could not be read anew when it should have been. Locked while it is read,
     /// so that an older one never replaces a newer.
     stale: Mutex<bool>,
@@ -143,7 +149,7 @@ impl Tenancy {
             }
         }
         defaults.check()?;
-        let ledger = Ledger::on_node(defaults, node);
+        let ledger = Ledger::on_node(defaults.or(&Quotas::built_in()), node);
         let tenancy = Self::of(Credentials::new(config)?, config, store, ledger);
         tenancy.refresh()?;
         Ok(Arc::new(tenancy))
@@ -160,6 +166,7 @@ impl Tenancy {
             required: config.required,
             store,
             keyring: ArcSwap::default(),
+            refused: RefusedKeys::default(),
             stale: Mutex::default(),
             throttle: Throttle::new(config.throttle.clone()),
             ledger,
@@ -241,14 +248,21 @@ impl Tenancy {
         &self,
         authorization: Option<&[u8]>,
         source: IpAddr,
-    ) -> Result<(TenantId, Actor), Denied> {
+    ) -> Result<(Access, Actor), Denied> {
         let secret = bearer(authorization).ok_or(Denied::Missing)?;
         if self.configured.find(secret).is_some() {
             return Err(Denied::Scope(Scope::Deploy));
         }
         let key = self.check(secret, source, Scope::Deploy)?;
         match &key.tenant {
-            Some(TenantName(tenant)) => Ok((tenant.clone(), Actor::key(&key.id))),
+            Some(TenantName(tenant)) => {
+                let access = Access {
+                    account: self.ledger.account(tenant),
+                    tenant: tenant.clone(),
+                    key: Some(key.id.to_string()),
+                };
+                Ok((access, Actor::key(&key.id)))
+            }
             None => Err(Denied::Scope(Scope::Deploy)),
         }
     }
@@ -261,10 +275,8 @@ impl Tenancy {
             return true;
         };
         let keyring = self.keyring.load();
-        keyring
-            .keys
-            .get(&id)
-            .is_some_and(|held| held.key.is_live(unix_now()))
+        let is_live = |held: &Arc<HeldKey>| held.key.is_live(unix_now());
+        keyring.keys.get(&id).is_some_and(is_live) && !self.refused.has(&id)
     }
 
     /// The store's key that `secret` is, if it may be used for `scope` now.
@@ -276,7 +288,9 @@ impl Tenancy {
         let now = unix_now();
         let failure = match held.filter(|_| equal) {
             None => Denied::Wrong,
-            Some(held) if held.key.revoked_at.is_some() => Denied::Revoked,
+            Some(held) if held.key.revoked_at.is_some() || self.refused.has(&held.key.id) => {
+                Denied::Revoked
+            }
             Some(held) if !held.key.is_live(now) => Denied::Expired,
             Some(held) => {
                 held.used_at.store(now, Ordering::Relaxed);
@@ -327,6 +341,7 @@ impl Tenancy {
             };
             keyring.keys.insert(held.key.id.clone(), Arc::new(held));
         }
+        self.refused.forget_written(&keyring);
         self.keyring.store(Arc::new(keyring));
         let tenants = contents.tenants.into_iter();
         self.ledger

@@ -1,5 +1,5 @@
-//! What is done beside requests: looking whether another process has written the store, and writing
-//! down when keys were used.
+//! What is done beside requests: looking whether the store was written, writing down when keys were used,
+//! and the store's own upkeep.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -52,6 +52,7 @@ impl Upkeep {
                     looks += 1;
                     if looks.is_multiple_of(LOOKS_PER_NOTE) {
                         report(note(&tenancy, store));
+                        store.upkeep();
                     }
                 }
                 report(note(&tenancy, store));

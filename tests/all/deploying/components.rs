@@ -193,7 +193,7 @@ async fn a_component_that_takes_too_much_to_compile_costs_nobody_else() {
 }
 
 /// A component of one function with so many branches that Cranelift has minutes of work.
-fn bomb() -> Vec<u8> {
+pub(super) fn bomb() -> Vec<u8> {
     use std::fmt::Write;
     let mut body = String::new();
     for i in 0..60_000 {

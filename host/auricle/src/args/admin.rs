@@ -89,6 +89,18 @@ pub struct QuotaArgs {
     /// Bytes of memory of components.
     #[arg(long, value_name = "BYTES")]
     pub max_guest_memory_bytes: Option<String>,
+    /// Bytes of all components that the tenant keeps on the server.
+    #[arg(long, value_name = "BYTES")]
+    pub max_stored_component_bytes: Option<String>,
+    /// Revisions that are kept of each role.
+    #[arg(long, value_name = "N")]
+    pub max_revisions: Option<String>,
+    /// Changes of components and deployments within a minute.
+    #[arg(long, value_name = "N")]
+    pub deploy_acts_per_minute: Option<String>,
+    /// Seconds of processor time for compiling components within a minute.
+    #[arg(long, value_name = "SECONDS")]
+    pub compile_secs_per_minute: Option<String>,
     /// Models, with commas between them; an empty text allows none.
     #[arg(long, value_name = "NAMES")]
     pub models: Option<String>,

@@ -63,7 +63,7 @@ fn role<P: Part>(
     let plan = Plan {
         component: bytes.as_deref(),
         // Named by who runs the server.
-        of_tenant: false,
+        of_tenant: None,
         configuration: component
             .map(|own| own.configuration.clone())
             .unwrap_or_default(),

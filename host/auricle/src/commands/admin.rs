@@ -202,7 +202,7 @@ fn in_process(tenancy: &Tenancy, method: &Method, path: &str, body: &str) -> (u1
         control_plane: None,
     };
     let answer = call.answer(tenancy);
-    let text = String::from_utf8_lossy(answer.body()).into_owned();
+    let text = String::from_utf8_lossy(answer.body().bytes()).into_owned();
     (answer.status().as_u16(), text)
 }
 

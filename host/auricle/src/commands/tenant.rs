@@ -78,6 +78,13 @@ fn values(quotas: &QuotaArgs) -> Result<Map<String, Value>> {
             &quotas.guest_cpu_secs_per_minute,
         ),
         ("max_guest_memory_bytes", &quotas.max_guest_memory_bytes),
+        (
+            "max_stored_component_bytes",
+            &quotas.max_stored_component_bytes,
+        ),
+        ("max_revisions", &quotas.max_revisions),
+        ("deploy_acts_per_minute", &quotas.deploy_acts_per_minute),
+        ("compile_secs_per_minute", &quotas.compile_secs_per_minute),
     ];
     let mut values = Map::new();
     for (name, typed) in numbers {

@@ -1,8 +1,8 @@
 //! One file through one instance of a decoder.
 //!
 //! A decoder computes for a long time, on bytes of somebody who is not trusted. So it runs on a
-//! blocking thread, where it stalls no other request, and ends with its request: the thread looks
-//! at every epoch. Its CPU budget grows with the audio that it has given and the bytes that it has
+//! thread of the decoders' own pool, which has one for every instance: it stalls no other request, no other
+//! blocking work takes its thread, and it ends with its request, because the thread looks at every epoch. Its CPU budget grows with the audio that it has given and the bytes that it has
 //! read, so that a file of hours passes and one that yields nothing does not.
 //!
 //! What it does not support goes to the converter, where the operator has one, and what comes of that
@@ -92,7 +92,7 @@ impl Guests {
         let (guests, scope, deadline) = (self.clone(), scope.clone(), scope.deadline);
         let (alive, ended) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Handle::current();
-        let thread = tokio::task::spawn_blocking(move || {
+        let thread = self.decoders().run(move || {
             let _entered = runtime.enter();
             // Not the runtime's own `block_on`: its timers panic while it shuts down.
             futures::executor::block_on(async {
@@ -103,6 +103,11 @@ impl Guests {
                 }
             })
         });
+        let Ok(thread) = thread else {
+            return Err(MediaError::Overloaded {
+                retry_after_secs: RETRY_SECS,
+            });
+        };
         let left = deadline.saturating_duration_since(Instant::now());
         let outcome = tokio::time::timeout(left, thread).await;
         drop(alive);

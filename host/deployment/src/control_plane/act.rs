@@ -5,10 +5,10 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use auricle_capability::RequestScope;
-use auricle_runtime::{InstanceLimits, Revision};
+use auricle_runtime::{InstanceLimits, Payer, Revision};
 use auricle_speech::{RequestClass, TenantId};
 use auricle_tenancy::{
-    Account, Actor, Change, DeploymentState, NewRevision, Place, StoreError, StoredRevision,
+    Actor, Change, DeploymentState, NewRevision, Place, StoreError, StoredRevision,
 };
 
 use super::ControlPlane;
@@ -17,6 +17,7 @@ use crate::fleet::{Deployed, TenantDeployments};
 use crate::part::Part;
 use crate::prepare::Plan;
 use crate::signature::SignedStatement;
+use crate::smoke::SmokeFailure;
 
 /// Longest first call of a component.
 const SMOKE_DEADLINE: Duration = Duration::from_secs(10);
@@ -41,19 +42,25 @@ impl Act<'_> {
         let parts = &self.control_plane.parts;
         check_settings(new)?;
         check_place(place)?;
+        let payer = self.control_plane.payer(self.tenant);
+        payer.account.check_deploy()?;
         self.check_graphs(&new.graphs)?;
         let generation = self.check_signature::<P>(new)?;
         let bytes = match &new.component {
             Some(digest) => Some(self.control_plane.content(self.tenant, digest)?),
             None => None,
         };
-        let made = parts.preparer.parts::<P>(plan(new, bytes.as_deref())?)?;
-        // Numbered when the store has given it one; its first call is nobody's and not counted.
+        let made = parts
+            .preparer
+            .parts::<P>(plan(new, bytes.as_deref(), &payer)?)?;
+        drop(bytes);
+        // Numbered when the store has given it one; its first call is not counted as one of its calls.
         let tried = Arc::new(made.numbered(0, Arc::default()));
-        self.smoke(Arc::clone(&tried))?;
+        self.smoke(Arc::clone(&tried), &payer)?;
 
         let deployed = parts.fleet.place(self.tenant);
         let gate = deployed.lock();
+        self.check_running()?;
         let ready = self.ready(&gate, &deployed);
         let (stored, state) =
             parts
@@ -72,7 +79,30 @@ impl Act<'_> {
             component: Arc::clone(&tried.component),
         });
         self.serve::<P>(&gate, &deployed, ready.as_deref(), &state, Some(revision))?;
+        self.prune::<P>(&deployed, &payer, &state);
         Ok(stored)
+    }
+
+    /// Refuses what a server that was told to stop would change: its client does not hear of it.
+    fn check_running(&self) -> Result<(), DeployError> {
+        match self.control_plane.parts.preparer.runtime().is_stopping() {
+            true => Err(DeployError::Stopping),
+            false => Ok(()),
+        }
+    }
+
+    /// Removes the oldest revisions beyond the tenant's quota. What was deployed stays deployed when that
+    /// fails; the next deployment tries again.
+    fn prune<P: Part>(&self, deployed: &Deployed, payer: &Payer, state: &DeploymentState) {
+        let Some(keep) = payer.account.quotas().max_revisions else {
+            return;
+        };
+        let store = &self.control_plane.parts.store;
+        if let Err(error) = store.prune_revisions(self.tenant, P::ROLE, keep) {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, tenant = %self.tenant, "old revisions could not be removed");
+        }
+        deployed.forget_counts(P::ROLE, keep, state);
     }
 
     pub(super) fn change<P: Part>(
@@ -104,6 +134,7 @@ impl Act<'_> {
             }
             _ => None,
         };
+        self.check_running()?;
         let state = parts
             .store
             .change(self.actor, self.tenant, P::ROLE, change, reason)?;
@@ -153,10 +184,10 @@ impl Act<'_> {
             .put_in_service::<P>(self.tenant, deployed, ready, state, known)
     }
 
-    fn smoke<P: Part>(&self, revision: Arc<Revision<P>>) -> Result<(), DeployError> {
+    fn smoke<P: Part>(&self, revision: Arc<Revision<P>>, payer: &Payer) -> Result<(), DeployError> {
         let scope = RequestScope {
             tenant: self.tenant.clone(),
-            account: Account::unlimited(),
+            account: Arc::clone(&payer.account),
             request_id: "first-call".into(),
             deadline: Instant::now() + SMOKE_DEADLINE,
             class: RequestClass::Interactive,
@@ -166,7 +197,11 @@ impl Act<'_> {
             Ok(runtime) => runtime.block_on(call),
             Err(error) => return Err(std::io::Error::other(error).into()),
         };
-        outcome.map_err(DeployError::Smoke)
+        outcome.map_err(|failure| match failure {
+            SmokeFailure::OverQuota(over) => DeployError::OverQuota(over),
+            SmokeFailure::Busy => DeployError::Busy,
+            SmokeFailure::Failed(reason) => DeployError::Smoke(reason),
+        })
     }
 
     fn check_graphs(&self, graphs: &BTreeSet<String>) -> Result<(), DeployError> {
@@ -204,10 +239,11 @@ impl Act<'_> {
 pub(super) fn plan<'a>(
     made_of: &NewRevision,
     component: Option<&'a [u8]>,
+    payer: &'a Payer,
 ) -> Result<Plan<'a>, DeployError> {
     Ok(Plan {
         component,
-        of_tenant: true,
+        of_tenant: Some(payer),
         configuration: made_of.configuration.clone(),
         graphs: made_of.graphs.clone(),
         limits: made_of.limits.as_ref().map(limits).transpose()?,

@@ -1,10 +1,12 @@
 //! Taking over what another process has written: a second server on the same data directory, or one
 //! that was stopped for a while and has missed something.
 //!
-//! The store is the whole truth and says when somebody else has written it. What a tenant's requests
+//! The store is the whole truth and says when it was written. What a tenant's requests
 //! meet is then compared with it, role by role, and changed where it differs: within a second, by
 //! the same swap as a change of this process's own. Tenants whose components are not in memory need
 //! nothing: their next request reads the store.
+
+use std::sync::MutexGuard;
 
 use auricle_speech::TenantId;
 use auricle_tenancy::{DeploymentState, Role};
@@ -15,8 +17,8 @@ use crate::fleet::Deployed;
 use crate::part::{Part, for_role};
 
 impl ControlPlane {
-    /// Has requests meet what the store says, if another process has written it since the version
-    /// `seen`. What cannot be made ready keeps its revision and is tried again the next time; the
+    /// Has requests meet what the store says, if it was written since the version `seen`. A tenant that is
+    /// being changed is looked at the next time. What cannot be made ready keeps its revision and is tried again the next time; the
     /// other tenants are served as the store says.
     ///
     /// # Errors
@@ -31,20 +33,28 @@ impl ControlPlane {
                 self.parts.fleet.place(&tenant);
             }
         }
-        let mut outcome = Ok(());
+        let (mut outcome, mut is_complete) = (Ok(()), true);
         for (tenant, deployed) in self.parts.fleet.all().iter() {
-            if let Err(error) = self.follow_tenant(tenant, deployed) {
+            let Some(gate) = deployed.try_lock() else {
+                is_complete = false;
+                continue;
+            };
+            if let Err(error) = self.follow_tenant(&gate, tenant, deployed) {
                 outcome = Err(error);
             }
         }
-        if outcome.is_ok() {
+        if outcome.is_ok() && is_complete {
             *seen = Some(version);
         }
         outcome
     }
 
-    fn follow_tenant(&self, tenant: &TenantId, deployed: &Deployed) -> Result<(), DeployError> {
-        let _gate = deployed.lock();
+    fn follow_tenant(
+        &self,
+        _gate: &MutexGuard<'_, ()>,
+        tenant: &TenantId,
+        deployed: &Deployed,
+    ) -> Result<(), DeployError> {
         if deployed.ready().is_none() {
             return Ok(());
         }

@@ -4,15 +4,17 @@
 //! it otherwise asks one for, with the same answers. What comes to be administered later gets a
 //! module of its own and a line in [`Call::answer`].
 
+use std::fs::File;
+
 use auricle_deployment::ControlPlane;
 use auricle_speech::TenantId;
 use auricle_tenancy::{Actor, Listed, Store, Tenancy};
-use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::content::Content;
 use super::deployments::{self, Whose};
 use super::{AdminError, audit, input, keys, tenants};
 use crate::rescue::{self, Dialect, Refusal};
@@ -57,7 +59,7 @@ pub(crate) struct Reply {
 
 enum ReplyBody {
     Json(Value),
-    Component(Vec<u8>),
+    Component(File, u64),
     Document,
 }
 
@@ -79,10 +81,10 @@ impl Reply {
         }
     }
 
-    /// The bytes of a component.
-    pub(super) fn component(bytes: Vec<u8>) -> Self {
+    /// The file of a component, of so many bytes.
+    pub(super) fn component(file: File, len: u64) -> Self {
         Self {
-            body: ReplyBody::Component(bytes),
+            body: ReplyBody::Component(file, len),
             ..Self::found(Value::Null)
         }
     }
@@ -114,7 +116,7 @@ impl Call<'_> {
     /// Does or finds what is asked for. What was changed is on the disk, and holds for requests of
     /// this process, when this returns. Blocks while the store works.
     #[must_use]
-    pub fn answer(&self, tenancy: &Tenancy) -> Response<Bytes> {
+    pub fn answer(&self, tenancy: &Tenancy) -> Response<Content> {
         self.respond(tenancy, self.reply(tenancy))
     }
 
@@ -125,7 +127,7 @@ impl Call<'_> {
         tenancy: &Tenancy,
         tenant: &TenantId,
         path: &str,
-    ) -> Response<Bytes> {
+    ) -> Response<Content> {
         let parts: Vec<&str> = path.split('/').collect();
         let whose = Whose {
             tenant,
@@ -134,7 +136,7 @@ impl Call<'_> {
         self.respond(tenancy, deployments::reply(self, &whose, &parts))
     }
 
-    fn respond(&self, tenancy: &Tenancy, reply: Result<Reply, Refusal>) -> Response<Bytes> {
+    fn respond(&self, tenancy: &Tenancy, reply: Result<Reply, Refusal>) -> Response<Content> {
         let reply = match reply {
             Ok(reply) => reply,
             Err(refusal) => {
@@ -143,7 +145,7 @@ impl Call<'_> {
                     let error: &dyn std::error::Error = &refusal;
                     tracing::error!(error, path = self.path, "an admin request failed");
                 }
-                return response;
+                return response.map(Content::Bytes);
             }
         };
         if reply.changed {
@@ -158,11 +160,19 @@ impl Call<'_> {
             tracing::warn!(error, "keys and quotas may be out of date");
         }
         let (body, content_type) = match reply.body {
-            ReplyBody::Json(body) => (Bytes::from(body.to_string()), "application/json"),
-            ReplyBody::Document => (auricle_web::ADMIN_OPENAPI.into(), "application/json"),
-            ReplyBody::Component(bytes) => (bytes.into(), "application/wasm"),
+            ReplyBody::Json(body) => (Content::Bytes(body.to_string().into()), "application/json"),
+            ReplyBody::Document => {
+                let document = auricle_web::ADMIN_OPENAPI.into();
+                (Content::Bytes(document), "application/json")
+            }
+            ReplyBody::Component(file, len) => (Content::File(file, len), "application/wasm"),
+        };
+        let length = match &body {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::File(_, len) => *len,
         };
         let mut response = Response::new(body);
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
         *response.status_mut() = reply.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -185,8 +195,8 @@ impl Call<'_> {
                 };
                 deployments::reply(self, &whose, rest)
             }
-            ["tenants", rest @ ..] => tenants::reply(self, store, rest),
-            ["keys", rest @ ..] => keys::reply(self, store, rest),
+            ["tenants", rest @ ..] => tenants::reply(self, tenancy, store, rest),
+            ["keys", rest @ ..] => keys::reply(self, tenancy, store, rest),
             ["audit"] => audit::reply(self, store),
             ["openapi.json"] if *self.method == Method::GET => Ok(Reply::document()),
             ["openapi.json"] => Err(Refusal::Method { allow: "GET" }),

@@ -132,8 +132,9 @@ impl Asked<'_> {
                 allow: "GET, DELETE",
             }),
             ([digest, "content"], &Method::GET) => {
-                let bytes = control_plane.content(tenant, &parse(digest)?);
-                Ok(Reply::component(bytes.map_err(AdminError::from)?))
+                let found = control_plane.content_file(tenant, &parse(digest)?);
+                let (file, len) = found.map_err(AdminError::from)?;
+                Ok(Reply::component(file, len))
             }
             ([_, "content"], _) => Err(Refusal::Method { allow: "GET" }),
             _ => Err(AppError::NotFound.into()),

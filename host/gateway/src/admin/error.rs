@@ -1,7 +1,7 @@
 //! What goes wrong in the admin API.
 
 use auricle_deployment::DeployError;
-use auricle_tenancy::StoreError;
+use auricle_tenancy::{RevokeError, StoreError};
 
 /// Why an admin request was not done.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,15 @@ pub(crate) enum AdminError {
     NotWasm,
     #[error("other components are being sent: try again")]
     Pushing,
+    #[error(
+        "{limit} such requests of this tenant are running, as many as may: wait for one to end"
+    )]
+    TooManyActs {
+        /// How many may run.
+        limit: usize,
+    },
+    #[error(transparent)]
+    Revoke(#[from] RevokeError),
     #[error("only whoever runs the server may change that")]
     OperatorOnly,
     /// The system did not do its part.

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use auricle_speech::TenantId;
-use auricle_tenancy::{FreshKey, Key, KeyId, Scope, Store, StoredKey, TenantName, unix_now};
+use auricle_tenancy::{
+    FreshKey, Key, KeyId, Scope, Store, StoredKey, Tenancy, TenantName, unix_now,
+};
 use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -57,7 +59,12 @@ fn overlap() -> u64 {
     OVERLAP_SECS
 }
 
-pub(super) fn reply(call: &Call<'_>, store: &dyn Store, path: &[&str]) -> Result<Reply, Refusal> {
+pub(super) fn reply(
+    call: &Call<'_>,
+    tenancy: &Tenancy,
+    store: &dyn Store,
+    path: &[&str],
+) -> Result<Reply, Refusal> {
     let id = |text: &str| input::key(text).map_err(AdminError::from);
     let reply = match (path, call.method) {
         ([], &Method::GET) => {
@@ -73,7 +80,7 @@ pub(super) fn reply(call: &Call<'_>, store: &dyn Store, path: &[&str]) -> Result
         ([_], _) => return Err(Refusal::Method { allow: "GET" }),
         ([key, "revoke"], &Method::POST) => {
             let _: Nothing = call.input()?;
-            let revoked = store.revoke_key(call.actor, &id(key)?);
+            let revoked = tenancy.revoke_key(store, call.actor, &id(key)?);
             Reply::changed(view(revoked.map_err(AdminError::from)?))
         }
         ([key, "rotate"], &Method::POST) => rotate(call, store, &id(key)?)?,

@@ -1,7 +1,7 @@
 //! Tenants: `GET` and `POST /tenants`, `GET`, `PUT`, `PATCH` and `DELETE /tenants/{id}`.
 
 use auricle_speech::TenantId;
-use auricle_tenancy::{Quotas, Store, StoreError, Tenant, TenantName};
+use auricle_tenancy::{Quotas, Store, StoreError, Tenancy, Tenant, TenantName};
 use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -33,7 +33,12 @@ struct Patch {
     quotas: Map<String, Value>,
 }
 
-pub(super) fn reply(call: &Call<'_>, store: &dyn Store, path: &[&str]) -> Result<Reply, Refusal> {
+pub(super) fn reply(
+    call: &Call<'_>,
+    tenancy: &Tenancy,
+    store: &dyn Store,
+    path: &[&str],
+) -> Result<Reply, Refusal> {
     let id = match path {
         [] => return all(call, store),
         [id] => input::tenant(id).map_err(AdminError::from)?,
@@ -43,20 +48,31 @@ pub(super) fn reply(call: &Call<'_>, store: &dyn Store, path: &[&str]) -> Result
         Method::GET => Reply::found(view(store.tenant(&id).map_err(AdminError::from)?)),
         Method::PUT => put(call, store, &id)?,
         Method::PATCH => patch(call, store, &id)?,
-        Method::DELETE => {
-            let deleted = store.delete_tenant(call.actor, &id);
-            deleted.map_err(AdminError::from)?;
-            if let Some(control_plane) = call.control_plane {
-                control_plane.forget(&id);
-            }
-            Reply::changed(json!({ "object": "tenant", "id": id.as_str(), "deleted": true }))
-        }
+        Method::DELETE => delete(call, tenancy, store, &id)?,
         _ => {
             let allow = "GET, PUT, PATCH, DELETE";
             return Err(Refusal::Method { allow });
         }
     };
     Ok(reply)
+}
+
+fn delete(
+    call: &Call<'_>,
+    tenancy: &Tenancy,
+    store: &dyn Store,
+    id: &TenantId,
+) -> Result<Reply, AdminError> {
+    let control_plane = call.control_plane;
+    // Files that are not found here are removed by a later sweep.
+    let digests = control_plane.and_then(|control_plane| control_plane.digests(id).ok());
+    tenancy.delete_tenant(store, call.actor, id)?;
+    if let Some(control_plane) = control_plane {
+        control_plane.forget(id, &digests.unwrap_or_default());
+    }
+    Ok(Reply::changed(
+        json!({ "object": "tenant", "id": id.as_str(), "deleted": true }),
+    ))
 }
 
 fn all(call: &Call<'_>, store: &dyn Store) -> Result<Reply, Refusal> {

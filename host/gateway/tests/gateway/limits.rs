@@ -287,6 +287,7 @@ async fn five_hundred_clients_that_leave_at_any_point_leave_nothing_behind() {
     let admission = AdmissionLimits {
         max_requests_per_tenant: 8,
         max_requests: 8,
+        ..AdmissionLimits::default()
     };
     let server = Server::start(GatewayConfig {
         admission,
@@ -342,6 +343,7 @@ async fn a_tenant_over_its_limit_gets_429_and_a_full_node_503() {
         let admission = AdmissionLimits {
             max_requests_per_tenant: per_tenant,
             max_requests: node,
+            ..AdmissionLimits::default()
         };
         let server = Server::start(GatewayConfig {
             admission,

@@ -1,6 +1,8 @@
 //! What is kept about components and deployments: a trait beside [`Store`](super::Store), in the
 //! same file.
 
+use std::collections::HashSet;
+
 use auricle_speech::TenantId;
 
 use super::{Actor, AuditEntry, Listed, Page, StoreError, Versioned};
@@ -21,6 +23,15 @@ pub struct Signer {
     pub created_at: u64,
 }
 
+/// What a tenant may keep of components.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ComponentLimits {
+    /// How many.
+    pub count: usize,
+    /// Bytes of all of them.
+    pub bytes: u64,
+}
+
 /// Keeps components (not their bytes), revisions and what serves. Every method may block for as long
 /// as a disk takes. Acts are in the audit log, in the same transaction.
 pub trait DeploymentStore: Versioned {
@@ -28,14 +39,50 @@ pub trait DeploymentStore: Versioned {
     /// one.
     ///
     /// # Errors
-    /// [`StoreError::NoTenant`]; [`StoreError::TooManyComponents`] when it has `limit` already.
+    /// [`StoreError::NoTenant`]; [`StoreError::TooManyComponents`] and
+    /// [`StoreError::TooManyComponentBytes`] when it would have more than `limits`.
     fn put_component(
         &self,
         actor: &Actor,
         tenant: &TenantId,
         component: &StoredComponent,
-        limit: usize,
+        limits: ComponentLimits,
     ) -> Result<bool, StoreError>;
+
+    /// Whether [`DeploymentStore::put_component`] would take a component now.
+    ///
+    /// # Errors
+    /// Those of [`DeploymentStore::put_component`].
+    fn check_component(
+        &self,
+        tenant: &TenantId,
+        component: &StoredComponent,
+        limits: ComponentLimits,
+    ) -> Result<(), StoreError>;
+
+    /// The components that tenants have.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn all_components(&self) -> Result<HashSet<ComponentDigest>, StoreError>;
+
+    /// The components that serve a tenant, are tried out, or that a rollback without a number leads to.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn serving_components(&self) -> Result<HashSet<ComponentDigest>, StoreError>;
+
+    /// Removes a role's revisions but the newest `keep`, those that serve or are tried out, and where a
+    /// rollback without a number leads. Returns how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn prune_revisions(
+        &self,
+        tenant: &TenantId,
+        role: Role,
+        keep: u32,
+    ) -> Result<usize, StoreError>;
 
     /// A tenant's component.
     ///

@@ -1,16 +1,21 @@
 //! The store in one SQLite file.
 //!
 //! Write-ahead log with `synchronous=FULL`: a transaction that was answered is on the disk, also
-//! after `kill -9` and a power cut. One connection, behind a lock, is the process's only writer;
-//! requests never wait for it, because they are answered from memory. Other processes (the command
-//! line, a second server) may open the same file: SQLite lets one write at a time and the others
-//! wait, for at most 5 s.
+//! after `kill -9` and a power cut. One connection is the process's only writer (`writer`); another one
+//! reads, and never waits for a writer of any process. Requests wait for neither, because they are answered
+//! from memory. Other processes (the command line, a second server) may open the same file: SQLite lets one
+//! write at a time and the others wait, for at most 5 s in all.
+//!
+//! Where the disk is full, acts that take rights or bytes away get the room that is kept for them
+//! (`reserve`).
 //!
 //! # Limits
 //! SQLite's locks need a local file system.
 
 mod deployments;
 mod open;
+mod reserve;
+mod writer;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +29,8 @@ use super::{
 use crate::key::{Key, KeyId, Scope, TenantName};
 use crate::quota::Quotas;
 use crate::unix_now;
+use reserve::Reserve;
+use writer::Writer;
 
 /// What [`key_of`] reads, in its order.
 const KEY_COLUMNS: &str = "id, tenant, name, scopes, created_at, expires_at, revoked_at, \
@@ -32,14 +39,15 @@ const KEY_COLUMNS: &str = "id, tenant, name, scopes, created_at, expires_at, rev
 /// The store of a data directory.
 #[derive(Debug)]
 pub struct SqliteStore {
-    connection: Mutex<Connection>,
+    writer: Writer,
+    reader: Mutex<Connection>,
+    reserve: Reserve,
 }
 
 impl SqliteStore {
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// The connection for reading.
+    fn read(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does `work` in one transaction: all of it is on the disk afterwards, or none.
@@ -47,17 +55,28 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
-        let mut connection = self.lock();
+        let mut connection = self.writer.acquire()?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = work(&transaction)?;
         transaction.commit()?;
         Ok(result)
     }
+
+    /// The same for an act that takes rights or bytes away, also on a full disk.
+    fn write_always<R>(
+        &self,
+        work: impl Fn(&Transaction<'_>) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        match self.write(&work) {
+            Err(StoreError::Full) if self.reserve.release() => self.write(&work),
+            result => result,
+        }
+    }
 }
 
 impl Versioned for SqliteStore {
     fn version(&self) -> Result<u64, StoreError> {
-        let connection = self.lock();
+        let connection = self.read();
         Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
     }
 }
@@ -90,11 +109,11 @@ impl Store for SqliteStore {
     }
 
     fn tenant(&self, id: &TenantId) -> Result<Tenant, StoreError> {
-        tenant(&self.lock(), id)
+        tenant(&self.read(), id)
     }
 
     fn tenants(&self, page: &Page) -> Result<Listed<Tenant>, StoreError> {
-        let connection = self.lock();
+        let connection = self.read();
         let mut statement = connection.prepare(
             "SELECT id, created_at, quotas FROM tenants WHERE id > ?1 ORDER BY id LIMIT ?2",
         )?;
@@ -129,7 +148,7 @@ impl Store for SqliteStore {
         if *id == TenantId::default_tenant() {
             return Err(StoreError::Protected);
         }
-        self.write(|tx| {
+        self.write_always(|tx| {
             let removed = tx.execute("DELETE FROM tenants WHERE id = ?1", [id.as_str()])?;
             if removed == 0 {
                 return Err(StoreError::NoTenant(id.to_string()));
@@ -164,11 +183,11 @@ impl Store for SqliteStore {
     }
 
     fn key(&self, id: &KeyId) -> Result<Key, StoreError> {
-        key(&self.lock(), id)
+        key(&self.read(), id)
     }
 
     fn keys(&self, tenant: Option<&TenantId>, page: &Page) -> Result<Listed<Key>, StoreError> {
-        let connection = self.lock();
+        let connection = self.read();
         let mut statement = connection.prepare(&format!(
             "SELECT {KEY_COLUMNS} FROM keys WHERE (?1 IS NULL OR tenant = ?1)
              AND number > coalesce((SELECT number FROM keys WHERE id = ?2), 0)
@@ -184,7 +203,7 @@ impl Store for SqliteStore {
     }
 
     fn revoke_key(&self, actor: &Actor, id: &KeyId) -> Result<Key, StoreError> {
-        self.write(|tx| {
+        self.write_always(|tx| {
             let found = key(tx, id)?;
             if found.revoked_at.is_some() {
                 return Ok(found);
@@ -242,7 +261,7 @@ impl Store for SqliteStore {
         tenant: Option<&TenantId>,
         page: &Page,
     ) -> Result<Listed<AuditEntry>, StoreError> {
-        let connection = self.lock();
+        let connection = self.read();
         let mut statement = connection.prepare(
             "SELECT number, at, actor, action, tenant, subject, detail FROM audit
              WHERE (?1 IS NULL OR tenant = ?1) AND number < ?2 ORDER BY number DESC LIMIT ?3",
@@ -259,7 +278,7 @@ impl Store for SqliteStore {
     }
 
     fn contents(&self) -> Result<Contents, StoreError> {
-        let mut connection = self.lock();
+        let mut connection = self.read();
         // One transaction, so that keys and tenants are of one moment.
         let tx = connection.transaction()?;
         let mut contents = Contents::default();
@@ -274,6 +293,10 @@ impl Store for SqliteStore {
             contents.keys.push(key_of(row)?);
         }
         Ok(contents)
+    }
+
+    fn upkeep(&self) {
+        self.reserve.restore();
     }
 }
 

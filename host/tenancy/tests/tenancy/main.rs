@@ -7,8 +7,11 @@
     reason = "tests"
 )]
 
+mod full;
+mod keep;
 mod keys;
 mod store;
+mod waits;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! The process that becomes ffmpeg: this same program, started as `auricle confine-converter`.
+//! The process that becomes ffmpeg: this same program, started as `auricle confine-converter`. The compiler
+//! of tenants' components takes on the same rules without becoming another program ([`confine_compiler`]).
 //!
 //! Between fork and exec Rust cannot run code safely, so rights are given up in a program of its own,
 //! which then becomes ffmpeg: limits on memory, processor time and files; where it is root, another
@@ -23,7 +24,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use auricle_runtime::compile::limit_process as limit;
+use auricle_runtime::compile::{end_with_parent, limit_process as limit};
 use landlock::{
     ABI, Access, AccessFs, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
     Scope, path_beneath_rules,
@@ -33,6 +34,8 @@ use rustix::thread::{
     CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs, set_thread_groups,
     set_thread_res_gid, set_thread_res_uid,
 };
+
+use filter::Becomes;
 
 /// Name of the verb that turns this program into the converter:
 /// `auricle confine-converter MEMORY_BYTES CPU_SECS PROGRAM ARGUMENTS…`.
@@ -79,7 +82,8 @@ fn become_program(
     let program = arguments.next().ok_or("a program is missing")?;
     let mut command = Command::new(&program);
     command.args(arguments);
-    let filter = filter::filter(std::process::id()).map_err(|error| error.to_string())?;
+    let filter = filter::filter(std::process::id(), Becomes::AnotherProgram);
+    let filter = filter.map_err(|error| error.to_string())?;
     // Where memory runs out, the kernel ends this process before the server.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     limit(Resource::Cpu, cpu_secs)?;
@@ -87,7 +91,9 @@ fn become_program(
     limit(Resource::Fsize, 0)?;
     limit(Resource::Core, 0)?;
     give_up_rights().map_err(|error| format!("rights cannot be given up: {error}"))?;
-    let enclosed = enclose(Path::new(&program));
+    let folder = Path::new(&program).parent();
+    let readable = READABLE.iter().map(Path::new).chain(folder);
+    let enclosed = enclose(readable);
     if !enclosed.map_err(|error| format!("it cannot be kept from files: {error}"))? {
         eprintln!("{UNENCLOSED}");
     }
@@ -120,9 +126,7 @@ fn give_up_rights() -> rustix::io::Result<()> {
 }
 
 /// Leaves this thread what may be read; whether the kernel takes such rules.
-fn enclose(program: &Path) -> Result<bool, RulesetError> {
-    let folder = program.parent().into_iter();
-    let readable = READABLE.iter().map(Path::new).chain(folder);
+fn enclose<'a>(readable: impl Iterator<Item = &'a Path>) -> Result<bool, RulesetError> {
     let status = Ruleset::default()
         .handle_access(AccessFs::from_all(RULES))?
         .scope(Scope::from_all(RULES))?
@@ -130,4 +134,23 @@ fn enclose(program: &Path) -> Result<bool, RulesetError> {
         .add_rules(path_beneath_rules(readable, AccessFs::from_read(RULES)))?
         .restrict_self()?;
     Ok(status.ruleset != RulesetStatus::NotEnforced)
+}
+
+/// Confines this process, which compiles tenants' components from its standard input to its standard
+/// output: no rights, no files, no sockets, no other processes or programs, and an end with the process
+/// `parent`. Its limits it has set itself. On a kernel without Landlock it can read files as the converter
+/// can.
+///
+/// # Errors
+/// Says what the system refused.
+pub fn confine_compiler(parent: u32) -> Result<(), String> {
+    let filter = filter::filter(std::process::id(), Becomes::Nothing);
+    let filter = filter.map_err(|error| error.to_string())?;
+    give_up_rights().map_err(|error| format!("rights cannot be given up: {error}"))?;
+    enclose(std::iter::empty())
+        .map_err(|error| format!("it cannot be kept from files: {error}"))?;
+    // After the change of user, which undoes it.
+    end_with_parent(parent)?;
+    seccompiler::apply_filter(&filter)
+        .map_err(|error| format!("this system takes no filter of system calls: {error}"))
 }

@@ -1,11 +1,15 @@
 //! Components and deployments in the SQLite file.
 
+mod keep;
 mod rows;
+
+use std::collections::HashSet;
 
 use auricle_speech::TenantId;
 use rusqlite::params;
 use serde_json::json;
 
+use self::keep::{SERVING_COMPONENTS, check_limits, digests, prune};
 use self::rows::{
     REVISION_COLUMNS, before, check_generation, component, component_of, insert_revision, revision,
     revision_of, roll_back, save, serve, state, states,
@@ -16,7 +20,7 @@ use crate::deployment::{
     Change, ComponentDigest, DeploymentState, NewRevision, Place, Role, StoredCandidate,
     StoredComponent, StoredRevision,
 };
-use crate::store::deployments::{DeploymentStore, Signer};
+use crate::store::deployments::{ComponentLimits, DeploymentStore, Signer};
 use crate::store::{Actor, AuditEntry, Listed, Page, StoreError};
 use crate::unix_now;
 
@@ -26,20 +30,12 @@ impl DeploymentStore for SqliteStore {
         actor: &Actor,
         tenant_id: &TenantId,
         component: &StoredComponent,
-        limit: usize,
+        limits: ComponentLimits,
     ) -> Result<bool, StoreError> {
         let signature = component.signature.as_ref().map(ToString::to_string);
         let (id, digest) = (tenant_id.as_str(), component.digest.as_str());
         self.write(|tx| {
-            tenant(tx, tenant_id)?;
-            let had: usize = tx.query_row(
-                "SELECT count(*) FROM components WHERE tenant = ?1 AND digest <> ?2",
-                params![id, digest],
-                |row| row.get(0),
-            )?;
-            if had >= limit {
-                return Err(StoreError::TooManyComponents(limit));
-            }
+            check_limits(tx, tenant_id, component, limits)?;
             let added = tx.execute(
                 "INSERT INTO components (tenant, digest, bytes, created_at, signature)
                  VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
@@ -64,12 +60,38 @@ impl DeploymentStore for SqliteStore {
         })
     }
 
+    fn check_component(
+        &self,
+        tenant: &TenantId,
+        component: &StoredComponent,
+        limits: ComponentLimits,
+    ) -> Result<(), StoreError> {
+        check_limits(&self.read(), tenant, component, limits)
+    }
+
+    fn all_components(&self) -> Result<HashSet<ComponentDigest>, StoreError> {
+        digests(&self.read(), "SELECT DISTINCT digest FROM components")
+    }
+
+    fn serving_components(&self) -> Result<HashSet<ComponentDigest>, StoreError> {
+        digests(&self.read(), SERVING_COMPONENTS)
+    }
+
+    fn prune_revisions(
+        &self,
+        tenant: &TenantId,
+        role: Role,
+        keep: u32,
+    ) -> Result<usize, StoreError> {
+        self.write(|tx| prune(tx, tenant, role, keep))
+    }
+
     fn component(
         &self,
         tenant: &TenantId,
         digest: &ComponentDigest,
     ) -> Result<StoredComponent, StoreError> {
-        component(&self.lock(), tenant, digest)
+        component(&self.read(), tenant, digest)
     }
 
     fn components(
@@ -77,7 +99,7 @@ impl DeploymentStore for SqliteStore {
         tenant: &TenantId,
         page: &Page,
     ) -> Result<Listed<StoredComponent>, StoreError> {
-        let connection = self.lock();
+        let connection = self.read();
         let mut statement = connection.prepare(
             "SELECT digest, bytes, created_at, signature FROM components
              WHERE tenant = ?1 AND digest > ?2 ORDER BY digest LIMIT ?3",
@@ -97,7 +119,7 @@ impl DeploymentStore for SqliteStore {
         tenant: &TenantId,
         digest: &ComponentDigest,
     ) -> Result<bool, StoreError> {
-        self.write(|tx| {
+        self.write_always(|tx| {
             component(tx, tenant, digest)?;
             for (role, state) in states(tx, tenant)? {
                 let candidate = state.candidate.as_ref().map(|candidate| candidate.number);
@@ -204,11 +226,11 @@ impl DeploymentStore for SqliteStore {
     }
 
     fn states(&self, tenant: &TenantId) -> Result<Vec<(Role, DeploymentState)>, StoreError> {
-        states(&self.lock(), tenant)
+        states(&self.read(), tenant)
     }
 
     fn deployed_tenants(&self) -> Result<Vec<TenantId>, StoreError> {
-        let connection = self.lock();
+        let connection = self.read();
         let mut statement = connection.prepare("SELECT DISTINCT tenant FROM deployments")?;
         let mut rows = statement.query([])?;
         let mut found = Vec::new();
@@ -226,7 +248,7 @@ impl DeploymentStore for SqliteStore {
         role: Role,
         number: u64,
     ) -> Result<StoredRevision, StoreError> {
-        revision(&self.lock(), tenant, role, number)
+        revision(&self.read(), tenant, role, number)
     }
 
     fn revisions(
@@ -235,7 +257,7 @@ impl DeploymentStore for SqliteStore {
         role: Role,
         page: &Page,
     ) -> Result<Listed<StoredRevision>, StoreError> {
-        let connection = self.lock();
+        let connection = self.read();
         let mut statement = connection.prepare(&format!(
             "SELECT {REVISION_COLUMNS} FROM revisions
              WHERE tenant = ?1 AND role = ?2 AND number < ?3 ORDER BY number DESC LIMIT ?4"
@@ -255,7 +277,7 @@ impl DeploymentStore for SqliteStore {
         role: Role,
         page: &Page,
     ) -> Result<Listed<AuditEntry>, StoreError> {
-        let connection = self.lock();
+        let connection = self.read();
         let mut statement = connection.prepare(
             "SELECT number, at, actor, action, tenant, subject, detail FROM audit
              WHERE tenant = ?1 AND subject = ?2 AND action LIKE 'deployment.%' AND number < ?3
@@ -271,7 +293,7 @@ impl DeploymentStore for SqliteStore {
     }
 
     fn signers(&self, tenant: &TenantId) -> Result<Vec<Signer>, StoreError> {
-        let connection = self.lock();
+        let connection = self.read();
         let mut statement = connection.prepare(
             "SELECT id, public_key, created_at FROM signers WHERE tenant = ?1 ORDER BY id",
         )?;

@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::SqliteStore;
+use super::reserve::Reserve;
+use super::writer::{BUSY, Writer};
 use crate::store::StoreError;
 use crate::store::migrations::{self, APPLICATION_ID, KNOWN};
 use crate::unix_now;
-
-/// How long to wait for another process that writes.
-const BUSY: Duration = Duration::from_secs(5);
 
 /// Name of the file in the data directory.
 const FILE: &str = "auricle.db";
@@ -28,9 +27,23 @@ impl SqliteStore {
     /// read what is made.
     ///
     /// # Errors
-    /// [`StoreError::Open`], [`StoreError::Foreign`], [`StoreError::Newer`], [`StoreError::Lost`], and
+    /// [`StoreError::Open`], [`StoreError::Foreign`], [`StoreError::Damaged`], [`StoreError::Newer`],
+    /// [`StoreError::Lost`], and
     /// [`StoreError::Busy`] when another process does not stop writing.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        let reserve = Reserve::new(data_dir);
+        let store = match Self::open_files(data_dir) {
+            // SQLite makes files beside its own, for which there may be no room.
+            Err(StoreError::Full | StoreError::Open { .. }) if reserve.release() => {
+                Self::open_files(data_dir)
+            }
+            opened => opened,
+        }?;
+        store.reserve.restore();
+        Ok(store)
+    }
+
+    fn open_files(data_dir: &Path) -> Result<Self, StoreError> {
         let path = data_dir.join(FILE);
         let cannot = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Open {
             path: path.clone(),
@@ -39,36 +52,25 @@ impl SqliteStore {
         refuse_lost(data_dir, &path)?;
         make_files(data_dir, &path).map_err(|error| cannot(error.into()))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection =
-            Connection::open_with_flags(&path, flags).map_err(|error| cannot(error.into()))?;
-        Self::prepare(connection, &path).map_err(|error| match error {
-            StoreError::Database(error)
-                if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) =>
-            {
-                StoreError::Foreign(path.clone())
-            }
-            StoreError::Database(error) => cannot(error.into()),
+        let open =
+            || Connection::open_with_flags(&path, flags).map_err(|error| cannot(error.into()));
+        let told = |error: StoreError| match error {
+            StoreError::Database(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::NotADatabase) => StoreError::Foreign(path.clone()),
+                Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged {
+                    path: path.clone(),
+                    source: error,
+                },
+                _ => cannot(error.into()),
+            },
             other => other,
-        })
-    }
-
-    fn prepare(mut connection: Connection, path: &Path) -> Result<Self, StoreError> {
-        connection.busy_timeout(BUSY)?;
-        // In a transaction: another process may be making the file, and half of what it commits
-        // looks like somebody else's.
-        check_owner(&*connection.transaction()?, path)?;
-        use_write_ahead_log(&connection)?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "trusted_schema", false)?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Again, now that nobody else can be at it.
-        check_owner(&transaction, path)?;
-        if migrations::version(&transaction)? < KNOWN {
-            migrations::run(&transaction, unix_now())?;
-        }
-        transaction.commit()?;
+        };
+        let writer = prepare(open()?, &path).map_err(&told)?;
+        let reader = for_reading(open()?).map_err(&told)?;
         Ok(Self {
-            connection: Mutex::new(connection),
+            writer: Writer::new(writer),
+            reader: Mutex::new(reader),
+            reserve: Reserve::new(data_dir),
         })
     }
 }
@@ -91,6 +93,32 @@ fn has_components(dir: &Path) -> bool {
     let is_component = |file: &Path| file.extension().is_some_and(|it| it == "wasm");
     let mut files = dir.read_dir().into_iter().flatten().flatten();
     files.any(|file| is_component(&file.path()))
+}
+
+fn prepare(mut connection: Connection, path: &Path) -> Result<Connection, StoreError> {
+    connection.busy_timeout(BUSY)?;
+    // In a transaction: another process may be making the file, and half of what it commits
+    // looks like somebody else's.
+    check_owner(&*connection.transaction()?, path)?;
+    use_write_ahead_log(&connection)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Again, now that nobody else can be at it.
+    check_owner(&transaction, path)?;
+    if migrations::version(&transaction)? < KNOWN {
+        migrations::run(&transaction, unix_now())?;
+    }
+    transaction.commit()?;
+    Ok(connection)
+}
+
+/// The connection that reads: with the write-ahead log it waits for no writer.
+fn for_reading(connection: Connection) -> Result<Connection, StoreError> {
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
 }
 
 /// Makes the directory and an empty file, where they are not there. SQLite gives its other files
@@ -188,6 +216,25 @@ mod tests {
         other.execute_batch("CREATE TABLE theirs (x)").unwrap();
         let refused = SqliteStore::open(dir.path()).unwrap_err();
         assert!(matches!(refused, StoreError::Foreign(_)), "{refused:?}");
+    }
+
+    #[test]
+    fn a_damaged_store_is_told_from_a_directory_that_cannot_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(SqliteStore::open(dir.path()).unwrap());
+        let path = dir.path().join(FILE);
+        let mut bytes = std::fs::read(&path).unwrap();
+        // The header stays; the schema's page and all others are gone.
+        bytes.iter_mut().skip(100).for_each(|byte| *byte = 0xff);
+        std::fs::write(&path, bytes).unwrap();
+        let refused = SqliteStore::open(dir.path()).unwrap_err();
+        assert!(matches!(refused, StoreError::Damaged { .. }), "{refused:?}");
+        let said = refused.to_string();
+        assert!(
+            said.contains("damaged") && said.contains("backup"),
+            "{said}"
+        );
+        assert!(!said.contains("can be written"), "{said}");
     }
 
     #[test]

@@ -14,7 +14,6 @@ const CALLS: &[i64] = &[
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
     libc::SYS_close,
-    libc::SYS_execve,
     libc::SYS_exit,
     libc::SYS_exit_group,
     libc::SYS_faccessat,
@@ -116,12 +115,26 @@ const WRITING: u64 = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC) as u64;
 /// The flag of a clone that is a thread.
 const THREAD: u64 = libc::CLONE_THREAD as u64;
 
+/// What a confined process does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Becomes {
+    /// It becomes another program.
+    AnotherProgram,
+    /// It stays what it is.
+    Nothing,
+}
+
 /// The filter of the process of this number, which may signal itself alone: the C library ends
 /// programs so.
-pub(super) fn filter(process: u32) -> Result<BpfProgram, BackendError> {
+pub(super) fn filter(process: u32, becomes: Becomes) -> Result<BpfProgram, BackendError> {
+    let execve: &[i64] = match becomes {
+        Becomes::AnotherProgram => &[libc::SYS_execve],
+        Becomes::Nothing => &[],
+    };
     let mut rules: std::collections::BTreeMap<i64, Vec<SeccompRule>> = CALLS
         .iter()
         .chain(OWN_CALLS)
+        .chain(execve)
         .map(|call| (*call, Vec::new()))
         .collect();
     let itself = (libc::SYS_tgkill, 0, u64::MAX, u64::from(process));
