@@ -71,6 +71,8 @@ mod quality;
 mod realtime;
 /// One test for every defect that got out of its crate.
 mod regression;
+/// The number of speakers that a client gives.
+mod speaker_counts;
 /// Who spoke when: labels, options, known speakers.
 mod speakers;
 /// Keys, and what a tenant can see of another.

@@ -15,16 +15,17 @@
 //! # Layout
 //! - [`Diarization`] (`session`): the three phases. [`diarize`] (`driver`): a loop over them.
 //! - `frames`: windows, frames, and what a window says.
-//! - `cluster`: voices to groups. `count`: groups to speakers. `assign`: strangers of each window to speakers.
-//! - `passages`: what a stranger says without a pause, and whose it is.
-//! - `third`: the one whom only the segmentation tells apart from two. `naming`: known names and
-//!   numbers. `turns`: speakers' frames to turns. `error`: [`DiarizationError`].
+//! - `cluster`: voices to groups. `count`: groups to speakers. `assign`: strangers of each window
+//!   to speakers. `passages`: what a stranger says without a pause, and whose it is.
+//! - `third`: a speaker whom only the segmentation tells apart from two. `reconstruct`: all of
+//!   these in order. `naming`: known names and numbers. `turns`: speakers' frames to turns.
+//!   `error`: [`DiarizationError`].
 //!
 //! # Limits
-//! - Time and memory grow with the clip's length: a window keeps 1.8 kB, a voice 0.8 kB, 4.5 MB
-//!   and 3 MB an hour. At most 512 groups of voices are compared with each other.
+//! - Time and memory grow with the clip's length: a window keeps 1.8 kB, a voice or a passage
+//!   0.8 kB; about 4.5 MB and 5 MB an hour. At most 512 groups of voices are compared with each other.
 //! - Somebody who never speaks alone for a second is not a speaker of their own, but for a known
-//!   voice and for the third of a clip in which two were found.
+//!   voice, for a third beside two others, and where the caller wants more speakers.
 //! - A known voice's short phrase is found where the segmentation tells it apart from its
 //!   neighbours within ten seconds, not where it takes both for one stranger.
 //! - Whoever sounds alike is taken for one: children of one family, one voice on two microphones

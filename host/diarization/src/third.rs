@@ -1,12 +1,13 @@
-//! The third speaker of a clip in which two were two.
+//! A third speaker beside two.
 //!
-//! Who hardly speaks, or only while others do, has no voice to compare, and clustering gives what
-//! they say to others. Yet the segmentation saw them: three strangers of one window are three
-//! people, however unsure it is of the third. (Two need not be: it takes one reader for two at
-//! times.) So where windows hold three strangers and all voices are of two speakers, whoever is
-//! left over when the two have taken the strangers that agree best with them is a third speaker,
-//! if there is enough of them for the clip's length. They speak where those windows expect them,
-//! beside whoever else does. How far that can be relied on is in docs/benchmarks/diarization.md.
+//! A speaker who says little, or speaks only while others do, has no voice to compare, and
+//! clustering gives their speech to others. Yet the segmentation tells them apart: three strangers
+//! of one window are three speakers, however low the probability of the third. (Two strangers may
+//! be one speaker.) So where exactly two speakers are heard in the windows around, and windows hold
+//! three strangers, the one left over when the two speakers have taken the strangers that agree
+//! best with them is a third, if there is enough of their speech. The third speaks where those
+//! windows expect it, in addition to the other speakers. Heavy overlap makes the segmentation
+//! unreliable, and the rule does not apply there. docs/benchmarks/diarization.md has the evidence.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +25,7 @@ const MIN_PROBABILITY: f32 = 0.18;
 /// voices cover each other, the segmentation takes one speaker for two.
 const MAX_OVERLAP: f64 = 0.3;
 
-/// Windows to either side in which nobody but the two may be heard: 15 s.
+/// Windows to either side in which no other speaker than the two is heard: 15 s.
 const AROUND: usize = 5;
 
 /// All casts.

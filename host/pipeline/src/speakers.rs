@@ -29,7 +29,7 @@ use crate::{Inner, Pipeline, no_memory};
 /// no faster and keep 100 MB more in each thread.
 const BATCH_WINDOWS: usize = 2;
 
-/// Voices of one piece of work: at most 8 s of audio.
+/// Voices or passages of one piece of work: at most 8 s of audio.
 const BATCH_VOICES: usize = 2;
 
 /// The share of the time that the windows take; the voices take the rest.
