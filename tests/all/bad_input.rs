@@ -105,6 +105,9 @@ async fn content_types_of_audio_video_and_bytes_are_read() {
             "{content_type}"
         );
     }
+    let junk = Upload::file_as("application/mp4", "a", &[0x55; 5_000]);
+    let detail = junk.transcribe(shared()).await.detail(422);
+    assert!(detail.contains("not audio of a known kind"), "{detail}");
     // `Part::bytes` sets none.
     assert_eq!(
         Upload::file("a.wav", short())

@@ -26,6 +26,7 @@ use auricle_tenancy::Account;
 use crate::inside::config;
 use crate::support::audio::{evaluation_or_say, jfk, speech, wav};
 use crate::support::files::{flac_of_silence, opus_voice};
+use crate::support::muxers::{PLAY, Track, fragmented, mkv, mov, mp3_frame};
 
 /// The node of these tests: no model is loaded and no port open.
 fn node() -> &'static Node {
@@ -81,6 +82,7 @@ fn files() -> Vec<(String, Vec<u8>)> {
         ("made.opus".to_owned(), opus_voice(&samples)),
         ("made.flac".to_owned(), flac_of_silence(1, 65_535)),
     ];
+    files.extend(containers(speech).map(|(name, bytes)| (name.to_owned(), bytes)));
     if let Some(path) = jfk("jfk.mp3") {
         files.push(("jfk.mp3".to_owned(), std::fs::read(path).unwrap()));
     }
@@ -102,6 +104,35 @@ fn files() -> Vec<(String, Vec<u8>)> {
         }
     }
     files
+}
+
+/// Files of containers whose time is kept: edits, fragments, gaps.
+fn containers(speech: &[i16]) -> [(&'static str, Vec<u8>); 4] {
+    let mut track = Track::sound(1, &speech[..16_000]);
+    track.edits = vec![(300, -1, PLAY), (900, 1_600, PLAY), (200, 0, PLAY)];
+    let edited = mov(&[track.clone()]);
+    track.edits.clear();
+    let pieces = fragmented(&track, &[(0, 4_000), (12_000, 4_000), (16_000, 8_000)]);
+    let blocks = speech[..16_000]
+        .chunks(800)
+        .enumerate()
+        .map(|(number, block)| {
+            let bytes = block.iter().flat_map(|it| it.to_le_bytes()).collect();
+            (1, number as u32 * 150, bytes)
+        });
+    let blocks: Vec<_> = blocks.collect();
+    let gaps = mkv(&[(1, true, 2, "A_PCM/INT/LIT")], None, &blocks);
+    let frames = [
+        mp3_frame(true).repeat(20),
+        vec![0x55; 2_880],
+        mp3_frame(false).repeat(20),
+    ];
+    [
+        ("made.mov", edited),
+        ("made.fragments", pieces),
+        ("made.mkv", gaps),
+        ("made.mp3", frames.concat()),
+    ]
 }
 
 #[tokio::test]

@@ -77,6 +77,8 @@ mod speaker_counts;
 mod speakers;
 /// Keys, and what a tenant can see of another.
 mod tenancy;
+/// The container's time: edit lists, late tracks, gaps; channels that cancel each other.
+mod timing;
 /// Spans of a request, at a collector.
 mod traces;
 /// Answers that are not taken and connections that are not used.
