@@ -29,14 +29,17 @@ use crate::window::Window;
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, Timestamp};
 
-/// Largest block that is read; pictures of films have a few MiB.
+/// Largest block that is believed; pictures of films have a few MiB.
 const MAX_BLOCK_BYTES: u64 = 32 << 20;
+
+/// Largest block of sound: FLAC's largest frames of 8 channels are 2 MiB.
+const MAX_OWN_BLOCK_BYTES: u64 = 8 << 20;
 
 /// Largest description of the tracks.
 const MAX_DESCRIPTION_BYTES: u64 = 16 << 20;
 
 /// Bytes of a block that are looked at, to know whose it is.
-const BLOCK_HEAD_BYTES: usize = 16;
+const BLOCK_HEAD_BYTES: usize = 32;
 
 /// A start before zero that is encoder delay; more is the time of the file.
 const MAX_DELAY_NS: i64 = 500_000_000;
@@ -186,14 +189,21 @@ impl<R: Read> Reader<R> {
 
     /// Reads a block, if it is one of the track that is played.
     fn read_block(&mut self, kind: u32, body: u64) -> Result<Option<Event>, DecodeError> {
-        if kind == id::SIMPLE_BLOCK {
-            let head_bytes = usize::try_from(body).unwrap_or(0).min(BLOCK_HEAD_BYTES);
-            let head = self.window.peek(head_bytes)?.get(..head_bytes);
-            let head = head.and_then(block::head);
-            if !head.is_some_and(|(track, ticks)| self.is_own(track, ticks)) {
-                self.window.pass(body)?;
-                return Ok(None);
-            }
+        // Pictures are passed without being read.
+        let head_bytes = usize::try_from(body).unwrap_or(0).min(BLOCK_HEAD_BYTES);
+        let head = self.window.peek(head_bytes)?.get(..head_bytes);
+        let head = head.unwrap_or_default();
+        let (head, must_tell) = match kind {
+            id::SIMPLE_BLOCK => (block::head(head), true),
+            _ => (block::head_of_group(head), false),
+        };
+        let is_own = match head {
+            Some((track, ticks)) => self.is_own(track, ticks),
+            None => !must_tell,
+        };
+        if !is_own || body > MAX_OWN_BLOCK_BYTES {
+            self.window.pass(body)?;
+            return Ok(None);
         }
         let body = self.body(body)?;
         let block = match kind {

@@ -35,8 +35,8 @@ use crate::out::Out;
 use crate::player::Player;
 use crate::timeline::{Timeline, ns_to_frames, ticks_to_ns};
 
-/// Largest index: 20 h of video in frames of their own have 30 MiB.
-const MAX_INDEX_BYTES: u64 = 64 << 20;
+/// Largest index, well below the 64 MiB that the sandbox has: 20 h of video have 30 MiB.
+const MAX_INDEX_BYTES: u64 = 40 << 20;
 
 /// Most fragments; a recording of hours has two per second or so.
 const MAX_FRAGMENTS: usize = 1 << 16;

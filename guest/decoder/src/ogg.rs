@@ -29,7 +29,7 @@ use crate::timeline::{Timeline, ns_to_frames, ticks_to_ns};
 const MAX_PACKET_BYTES: usize = 8 << 20;
 
 /// Audio of one page that is held; encoders write pages of 1 to 5 s.
-const MAX_PAGE_NS: i64 = 16_000_000_000;
+const MAX_PAGE_NS: i64 = 8_000_000_000;
 
 /// Longest time that a page usually takes, for judging how much of the start of a file is missing.
 const USUAL_PAGE_NS: i64 = 5_000_000_000;

@@ -1,6 +1,6 @@
 //! Blocks: the packets of a track at one stamp (RFC 9559, section 10).
 
-use super::ebml::{Elements, number, unsigned};
+use super::ebml::{Elements, header, number, unsigned};
 
 /// `Block` and `DiscardPadding` of a block group.
 const BLOCK: u32 = 0xA1;
@@ -20,6 +20,12 @@ pub(super) struct Block {
 pub(super) fn head(mut bytes: &[u8]) -> Option<(u64, i16)> {
     let track = number(&mut bytes, true)?;
     Some((track, i16::from_be_bytes(*bytes.first_chunk::<2>()?)))
+}
+
+/// The same of a group that begins with its block.
+pub(super) fn head_of_group(bytes: &[u8]) -> Option<(u64, i16)> {
+    let first = header(bytes).filter(|it| it.id == BLOCK)?;
+    head(bytes.get(usize::try_from(first.head_bytes).ok()?..)?)
 }
 
 /// The block of a group.

@@ -57,18 +57,20 @@ impl Bytes {
         if let Some(bytes) = self.held(at, length) {
             return Some(bytes.to_vec());
         }
-        let want = length.max(ahead_bytes).min(self.len_bytes - at);
         self.source.seek(SeekFrom::Start(at)).ok()?;
+        if length >= ahead_bytes {
+            // A long index is not held twice.
+            let mut bytes = vec![0; usize::try_from(length).ok()?];
+            let read = read_full(&mut self.source, &mut bytes).ok()?;
+            return (read == bytes.len()).then_some(bytes);
+        }
+        let want = ahead_bytes.min(self.len_bytes - at);
         self.ahead.clear();
         self.ahead.resize(usize::try_from(want).ok()?, 0);
         let read = read_full(&mut self.source, &mut self.ahead).ok()?;
         self.ahead.truncate(read);
         self.ahead_at = at;
-        let bytes = self.held(at, length).map(<[u8]>::to_vec);
-        if length > AHEAD_BYTES {
-            self.ahead = Vec::new();
-        }
-        bytes
+        self.held(at, length).map(<[u8]>::to_vec)
     }
 
     /// The bytes at a position, as far as the file has them, in whole units.
