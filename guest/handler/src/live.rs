@@ -2,8 +2,9 @@
 //!
 //! In: binary messages with signed 16-bit little-endian PCM, mono, 16 kHz. Out: one message
 //! `{text, language, is_final}` for every 5 s of audio, in order, also for silence (its text is
-//! empty). An empty binary message, or the end of the client's messages, asks for what is left; that
-//! answer alone has `is_final: true`. Options are query parameters, as of `/transcribe`. Errors are
+//! empty). An empty binary message, or the end of the client's messages, requests what is left. The
+//! text of a message never changes, so `is_final` is always true; the field is there for clients
+//! that also show interim results. Options are query parameters, as of `/transcribe`. Errors are
 //! `{"detail": …}`: one about a piece takes the place of its text, one about the request ends the
 //! connection.
 //!
@@ -178,7 +179,7 @@ impl<'a> Session<'a> {
         while !self.queue.is_full() && self.recorder.length() >= self.chunk_samples {
             let clip = self.recorder.take(self.chunk_samples);
             let end = self.positions.take(self.chunk_samples * BYTES_PER_SAMPLE);
-            self.start(&clip, false, end)?;
+            self.start(&clip, end)?;
         }
         let rest = self.recorder.length();
         if self.input == Input::Open || self.queue.is_full() || rest >= self.chunk_samples {
@@ -189,7 +190,7 @@ impl<'a> Session<'a> {
         if rest > 0 {
             let clip = self.recorder.take(rest);
             self.positions.take(rest * BYTES_PER_SAMPLE);
-            self.start(&clip, true, end)?;
+            self.start(&clip, end)?;
         } else if self.input == Input::Flushing {
             self.queue.push_empty(self.language.as_deref(), end);
         }
@@ -199,10 +200,10 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn start(&mut self, clip: &Clip, is_final: bool, end: Position) -> Result<(), End> {
+    fn start(&mut self, clip: &Clip, end: Position) -> Result<(), End> {
         let started = self.asked.resolve();
         started
-            .and_then(|options| self.queue.start(clip, options, is_final, end))
+            .and_then(|options| self.queue.start(clip, options, end))
             .map_err(End::Failed)
     }
 
@@ -252,7 +253,7 @@ impl<'a> Session<'a> {
                 &LiveBody {
                     text: &text.text,
                     language: &text.language,
-                    is_final: answer.is_final,
+                    is_final: true,
                 },
             ),
             // What is wrong with the request is wrong with every piece of it.

@@ -184,7 +184,7 @@ pub struct LiveBody<'a> {
     pub text: &'a str,
     /// Its language; empty when there was nothing to tell it from.
     pub language: &'a str,
-    /// Whether this is the answer to an empty frame or to the end of the audio.
+    /// Whether the text will not change; always true.
     pub is_final: bool,
 }
 

@@ -19,8 +19,6 @@ pub struct Text {
 /// What has become of the oldest piece.
 pub struct Answer {
     pub result: Result<Text, Failure>,
-    /// Whether the piece was the rest before a flush or the end.
-    pub is_final: bool,
     /// Where the piece ends among the client's messages.
     pub end: Position,
 }
@@ -35,7 +33,6 @@ enum State {
 
 struct Piece {
     state: State,
-    is_final: bool,
     end: Position,
 }
 
@@ -67,7 +64,6 @@ impl Queue {
         &mut self,
         clip: &Clip,
         options: Options,
-        is_final: bool,
         end: Position,
     ) -> Result<(), Failure> {
         let state = match start(clip, options).map_err(Failure::from) {
@@ -78,22 +74,17 @@ impl Queue {
             Err(failure) if !failure.is_passing() => return Err(failure),
             Err(failure) => State::Done(Err(failure)),
         };
-        self.pieces.push_back(Piece {
-            state,
-            is_final,
-            end,
-        });
+        self.pieces.push_back(Piece { state, end });
         Ok(())
     }
 
-    /// A final piece without audio.
+    /// Adds a piece without audio, the answer to a flush when no samples are left.
     pub fn push_empty(&mut self, language: Option<&str>, end: Position) {
         self.pieces.push_back(Piece {
             state: State::Done(Ok(Text {
                 text: String::new(),
                 language: language.unwrap_or_default().to_owned(),
             })),
-            is_final: true,
             end,
         });
     }
@@ -126,7 +117,6 @@ impl Queue {
         match piece.state {
             State::Done(result) => Some(Answer {
                 result,
-                is_final: piece.is_final,
                 end: piece.end,
             }),
             State::Running { .. } => None,
