@@ -126,7 +126,7 @@ fn plain_linker(engine: &Engine) -> wasmtime::Result<Linker<BareState>> {
     types::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     auricle::pipeline::chunking::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     // There is no device on either side: the chunker is told so and cuts by energy.
-    let mut voices = linker.instance("auricle:speech/voice-activity@0.1.0")?;
+    let mut voices = linker.instance("auricle:speech/voice-activity@0.2.0")?;
     voices.func_new_async("probabilities", |mut store, _, params, results| {
         Box::new(async move {
             // A borrowed handle that arrives as a value is given back by hand.

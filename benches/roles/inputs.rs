@@ -45,6 +45,7 @@ pub(crate) fn segments(count: u32) -> Vec<Segment> {
                 words,
                 speaker: None,
                 channel: None,
+                language: None,
             }
         })
         .collect()

@@ -67,5 +67,6 @@ fn of_a_guest(segment: auricle_speech::Segment) -> Segment {
         no_speech_prob: segment.no_speech_prob,
         words: Vec::new(),
         speaker: segment.speaker,
+        language: segment.language.map(String::from),
     }
 }

@@ -25,8 +25,10 @@ pub fn transcript(input: &mut Input<'_>) -> Transcript {
     }
     Transcript {
         language: Language::ENGLISH,
+        languages: Vec::new(),
         segments,
         dropped: Vec::new(),
+        silence: Vec::new(),
         speakers,
         channels: Vec::new(),
         duration_secs,
@@ -76,6 +78,7 @@ fn segment(input: &mut Input<'_>, id: u32, after: f64) -> Segment {
         words,
         speaker,
         channel: None,
+        language: None,
         text,
     }
 }

@@ -29,6 +29,8 @@ mod channels;
 mod cli;
 /// Other people's programs as clients: OpenAI's libraries, parsers of subtitles, generated requests.
 mod clients;
+/// Components built for older contracts, and what newer ones report.
+mod contracts;
 /// Files that wait for ffmpeg.
 mod converting;
 /// A data directory whose database is lost.
@@ -75,6 +77,8 @@ mod regression;
 mod speaker_counts;
 /// Who spoke when: labels, options, known speakers.
 mod speakers;
+/// Languages: how requests spell them, and which one a transcript is in.
+mod spoken;
 /// Keys, and what a tenant can see of another.
 mod tenancy;
 /// The container's time: edit lists, late tracks, gaps; channels that cancel each other.

@@ -93,6 +93,7 @@ async fn verbose_json_has_every_field_and_no_words_unless_asked() {
             "compression_ratio",
             "end",
             "id",
+            "language",
             "no_speech_prob",
             "seek",
             "start",

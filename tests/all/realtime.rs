@@ -71,7 +71,11 @@ async fn closing_flushes_the_rest() {
         .await;
     live.end().await;
     let answers = live.rest().await;
-    assert_eq!(answers.len(), 2, "the rest comes before the close: {answers:?}");
+    assert_eq!(
+        answers.len(),
+        2,
+        "the rest comes before the close: {answers:?}"
+    );
     for answer in &answers {
         assert_piece(answer);
     }

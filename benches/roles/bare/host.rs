@@ -166,6 +166,7 @@ fn segment_to_wit(segment: Segment) -> wit::Segment {
         no_speech_prob: segment.no_speech_prob,
         words: words.collect(),
         speaker: segment.speaker,
+        language: segment.language.map(String::from),
     }
 }
 

@@ -58,10 +58,10 @@ pub fn run(build: &GuestBuild, toolchain: &Toolchain) -> Result<(), BuildError> 
         .arg("--lib")
         .args(build.packages.iter().flat_map(|p| ["-p", p]))
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", FLAGS);
-    if !build.examples.names.is_empty() {
+    for examples in &build.examples {
         command
-            .args(["-p", &build.examples.package])
-            .args(build.examples.names.iter().flat_map(|e| ["--example", e]));
+            .args(["-p", &examples.package])
+            .args(examples.names.iter().flat_map(|e| ["--example", e]));
     }
     toolchain.apply(&mut command);
     // Standard output belongs to the build script's orders to the outer cargo.

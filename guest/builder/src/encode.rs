@@ -75,7 +75,7 @@ mod tests {
     /// A chunker that answers nothing.
     const CHUNKER: &str = r#"(module
         (memory (export "memory") 1)
-        (func (export "auricle:pipeline/chunker@0.1.0#split") (param i32 i64) (result i32)
+        (func (export "auricle:pipeline/chunker@0.2.0#split") (param i32 i64) (result i32)
             unreachable))"#;
 
     fn contracts() -> Vec<std::path::PathBuf> {

@@ -59,8 +59,8 @@ pub struct GuestBuild {
     pub workspace: PathBuf,
     /// Packages of that workspace to build; each must have a `cdylib` library target.
     pub packages: Vec<String>,
-    /// Examples of one package to build as well; each must be a `cdylib`.
-    pub examples: Examples,
+    /// Examples of packages to build as well; each must be a `cdylib`.
+    pub examples: Vec<Examples>,
     /// Where the components are written.
     pub out_dir: PathBuf,
     /// Cargo's target directory for the guest workspace: never the one of the build that calls this,
@@ -71,7 +71,7 @@ pub struct GuestBuild {
 /// Examples of one package.
 #[derive(Clone, Debug, Default)]
 pub struct Examples {
-    /// The package; nothing is built when there are no names.
+    /// The package.
     pub package: String,
     /// The examples' names.
     pub names: Vec<String>,
@@ -93,7 +93,7 @@ impl GuestBuild {
         Ok(Self {
             workspace: manifest_dir.join(workspace),
             packages: packages.iter().map(|&p| p.to_owned()).collect(),
-            examples: Examples::default(),
+            examples: Vec::new(),
             target_dir: shared_target_dir(&out_dir),
             out_dir,
         })
@@ -187,7 +187,8 @@ pub fn build(build: &GuestBuild) -> Result<Vec<BuiltComponent>, BuildError> {
     let libraries = build.target_dir.join(toolchain::TARGET).join("release");
     let examples = libraries.join("examples");
     let packages = build.packages.iter().map(|name| (name, &libraries));
-    let examples = build.examples.names.iter().map(|name| (name, &examples));
+    let names = build.examples.iter().flat_map(|package| &package.names);
+    let examples = names.map(|name| (name, &examples));
     packages
         .chain(examples)
         .map(|(name, folder)| {

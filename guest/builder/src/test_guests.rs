@@ -1,4 +1,4 @@
-//! The guests that tests need: those that misbehave, and the examples.
+//! The guests that tests need: those that misbehave, those built for older contracts, and the examples.
 //!
 //! A test crate has this build script:
 //! ```no_run
@@ -9,7 +9,7 @@
 //! and includes `concat!(env!("OUT_DIR"), "/guests.rs")`, which has a constant with the bytes of
 //! each component: `AURICLE_FIXED_CHUNKER` and the other examples, `WRONG_WORLD`, those of
 //! `guest/hostile/wat` (`CHUNKER_TABLE`, …) and one for each file of `guest/hostile/misdeeds`
-//! (`CHUNKER_SPINS`, `HANDLER_WAITS`, …). What each does, and which configuration it reads, stands at
+//! (`CHUNKER_SPINS`, `HANDLER_WAITS`, …), and `V0_1_HANDLER` and the others of `guest/v0_1`. What each does, and which configuration it reads, stands at
 //! its head.
 
 use std::path::Path;
@@ -28,6 +28,14 @@ const EXAMPLES: &[&str] = &[
     "auricle-redacting-handler",
 ];
 
+/// Components built from version 0.1.0 of the contracts, one of each role: `guest/v0_1`.
+const V0_1: [&str; 4] = [
+    "v0-1-handler",
+    "v0-1-chunker",
+    "v0-1-assigner",
+    "v0-1-decoder",
+];
+
 /// Builds all test guests and writes `guests.rs`. `workspace` is the guest workspace, relative to the
 /// folder of the package whose build script calls this.
 ///
@@ -35,10 +43,15 @@ const EXAMPLES: &[&str] = &[
 /// [`BuildError`], whose text says what to do.
 pub fn build_all(workspace: impl AsRef<Path>) -> Result<(), BuildError> {
     let mut plan = GuestBuild::for_build_script(workspace, EXAMPLES)?;
-    plan.examples = Examples {
+    let hostile = Examples {
         package: "auricle-hostile".to_owned(),
         names: misdeeds(&plan.workspace)?,
     };
+    let old = Examples {
+        package: "auricle-v0-1".to_owned(),
+        names: V0_1.map(str::to_owned).to_vec(),
+    };
+    plan.examples = vec![hostile, old];
     let mut components = build(&plan)?;
     components.extend(written_by_hand(&plan)?);
     write_constants(&components, "guests.rs")

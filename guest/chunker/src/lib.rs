@@ -2,7 +2,8 @@
 //! and cuts the rest at quiet places into spans that the model hears at once.
 //!
 //! Owns nothing between calls. It never fetches samples: the host computes probabilities and levels.
-//! Its memory is 4 bytes for every 32 ms of clip and 8 for every 10 ms (3.4 MB an hour).
+//! Its memory is 4 bytes for every 32 ms of clip and 8 for every 10 ms (3.4 MB an hour). The level of a
+//! recording does not matter: soft ones are raised (`level`).
 //!
 //! # Configuration
 //! Seconds, unless it says otherwise. The defaults are measured (`docs/components.md`).
@@ -21,6 +22,7 @@
 //! itself.
 
 mod cut;
+mod level;
 mod parts;
 mod settings;
 mod speech;
@@ -39,7 +41,8 @@ impl Chunker for VoiceChunker {
     fn split(clip: &Clip, max_samples: u64) -> Result<Vec<Span>, ChunkError> {
         log::panics();
         let settings = settings::read(max_samples)?;
-        let levels = levels(clip)?;
+        let mut levels = levels(clip)?;
+        level::raise(&mut levels);
         Ok(match probabilities(clip, &settings) {
             Some(probabilities) => by_voice(clip.length(), &levels, &probabilities, &settings),
             None => {

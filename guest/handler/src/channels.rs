@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use auricle_guest::audio::{Clip, SAMPLE_RATE};
 use auricle_guest::speech::{Segment, SpeechError};
 use auricle_guest::transcriber::{self, Event, Options, Transcription};
-use auricle_speech::Transcript;
+use auricle_speech::{Language, Transcript};
 
 use crate::failure::Failure;
 use crate::openai::reply::{Labels, transcript};
@@ -26,7 +26,8 @@ pub struct Channels {
 struct Line {
     transcription: Transcription,
     waiting: VecDeque<Segment>,
-    language: Option<String>,
+    /// Once it has ended, the one with the most speech first.
+    languages: Vec<String>,
     ended: bool,
 }
 
@@ -44,7 +45,7 @@ impl Channels {
             lines.push(Line {
                 transcription: transcriber::start(&clip, options()?)?,
                 waiting: VecDeque::new(),
-                language: None,
+                languages: Vec::new(),
                 ended: false,
             });
         }
@@ -76,9 +77,14 @@ impl Channels {
         self.lines.first_mut().map_or(Ok(()), Line::step)
     }
 
-    /// The language of the first clip, as soon as it is known.
-    pub fn language(&self) -> Option<&str> {
-        self.lines.first()?.language.as_deref()
+    /// The languages that were spoken, those of the first clip first; known at the end.
+    pub fn languages(&self) -> Vec<Language> {
+        let mut all: Vec<Language> = Vec::new();
+        for code in self.lines.iter().flat_map(|line| &line.languages) {
+            let new = code.parse().ok().filter(|language| !all.contains(language));
+            all.extend(new);
+        }
+        all
     }
 
     /// The next segment in order of time, with its channel where they are apart; nothing at the end.
@@ -107,9 +113,13 @@ impl Line {
     fn step(&mut self) -> Result<(), SpeechError> {
         match self.transcription.next()? {
             Some(Event::Segments(segments)) => self.waiting.extend(segments),
-            Some(Event::Language(language)) => self.language = Some(language),
-            Some(Event::Finished(_)) => self.ended = true,
-            Some(Event::Dropped(_) | Event::Progress(_)) => {}
+            Some(Event::Finished(summary)) => {
+                self.languages = summary.languages;
+                self.ended = true;
+            }
+            Some(
+                Event::Language(_) | Event::Dropped(_) | Event::Silence(_) | Event::Progress(_),
+            ) => {}
             None => {
                 let text = "the transcription ended without a summary".to_owned();
                 return Err(SpeechError::Other(Some(text)));

@@ -13,7 +13,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use auricle_guest::speech::{Model, Task};
-use auricle_speech::{DropReason, DroppedSegment, Language, Segment, Transcript};
+use auricle_speech::{
+    DropReason, DroppedSegment, Language, Segment, Silence, SilenceReason, Transcript,
+};
 use serde_json::{Map, Value, json};
 
 use crate::form::{MAX_KNOWN, MAX_NAME_BYTES};
@@ -239,16 +241,25 @@ fn what_is_rarely_answered_has_the_documented_fields() {
         words: Vec::new(),
         speaker: None,
         channel: None,
+        language: None,
     };
     let dropped = DroppedSegment {
         segment,
         reason: DropReason::NoVoice,
         score: 0.03,
     };
+    let silence = Silence {
+        start: 1.0,
+        end: 2.0,
+        reason: SilenceReason::NoVoice,
+        channel: Some(0),
+    };
     let all = Transcript {
         language: Language::ENGLISH,
+        languages: Vec::new(),
         segments: Vec::new(),
         dropped: vec![dropped],
+        silence: vec![silence],
         speakers: Vec::new(),
         channels: Vec::new(),
         duration_secs: 1.0,
@@ -262,6 +273,7 @@ fn what_is_rarely_answered_has_the_documented_fields() {
     let document = document();
     for (schema, answer) in [
         ("Dropped", json!(body)["x_dropped"][0].clone()),
+        ("Silence", json!(body)["x_silence"][0].clone()),
         ("LiveText", json!(live)),
         (
             "ErrorBody",

@@ -9,6 +9,8 @@ use auricle_guest::http::{FormError, Response};
 use auricle_guest::log;
 use auricle_guest::speech::SpeechError;
 
+use crate::options::knows_language;
+
 /// OpenAI's word for a model that is not there.
 pub const MODEL_NOT_FOUND: &str = "model_not_found";
 
@@ -139,6 +141,20 @@ fn overloaded(secs: u32) -> Failure {
     Failure::new(503, format!("the server is busy: try again in {secs} s")).retry_after(secs)
 }
 
+/// `code` names no language, or one that the model does not have.
+fn unknown_language(code: &str) -> Failure {
+    let text = match knows_language(code) {
+        true => format!(
+            "the model does not support language '{code}': use a model that does, such as \
+             'large-v3', or leave 'language' out"
+        ),
+        false => {
+            format!("unknown language '{code}': use a code such as 'en', or leave 'language' out")
+        }
+    };
+    Failure::new(400, text).about("language")
+}
+
 fn timed_out() -> Failure {
     Failure::new(408, "the request did not arrive in time")
 }
@@ -193,11 +209,7 @@ impl From<SpeechError> for Failure {
             SpeechError::UnknownModel(name) => Self::new(400, format!("unknown model '{name}'"))
                 .about("model")
                 .coded(MODEL_NOT_FOUND),
-            SpeechError::UnknownLanguage(code) => Self::new(
-                400,
-                format!("unknown language '{code}': use a code such as 'en', or leave it out"),
-            )
-            .about("language"),
+            SpeechError::UnknownLanguage(code) => unknown_language(&code),
             SpeechError::InvalidOption(text) | SpeechError::Unavailable(text) => {
                 Self::new(400, text)
             }
@@ -252,6 +264,7 @@ mod tests {
             (DecodeError::Overloaded(1).into(), 503),
             (DecodeError::DeadlineExceeded.into(), 504),
             (SpeechError::UnknownModel("x".to_owned()).into(), 400),
+            (SpeechError::UnknownLanguage("yue".to_owned()).into(), 400),
             (SpeechError::Unavailable("x".to_owned()).into(), 400),
             (SpeechError::OverLimit(3).into(), 429),
             (SpeechError::DeadlineExceeded.into(), 504),

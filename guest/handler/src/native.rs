@@ -47,7 +47,7 @@ pub fn events(fields: &[(String, String)], segments: Vec<Segment>, secs: f64) ->
         .into_iter()
         .map(|segment| events.segment(segment, None))
         .collect();
-    sent.push(events.done(Some("en")));
+    sent.push(events.done(&[auricle_speech::Language::ENGLISH]));
     sent
 }
 

@@ -143,7 +143,7 @@ impl Asked {
             Some(other) => Err(Failure::new(
                 400,
                 format!(
-                    "unknown language '{}': use a code such as 'en', or leave it out",
+                    "unknown language '{}': use a code such as 'en' or 'pt-BR', or leave 'language' out",
                     shortened(other)
                 ),
             )
@@ -208,8 +208,7 @@ impl Asked {
     }
 }
 
-/// Whether `code` names a language of Whisper's, by code or English name, in any case: what the host
-/// answers as well.
+/// Whether `code` is a spelling of a language of Whisper's, as the host reads it.
 pub fn knows_language(code: &str) -> bool {
     code.parse::<auricle_speech::Language>().is_ok()
 }
@@ -275,10 +274,10 @@ mod tests {
     fn a_language_that_is_empty_or_auto_is_detected() {
         assert_eq!(resolve("language=").unwrap().language, None);
         assert_eq!(resolve("language=auto").unwrap().language, None);
-        assert_eq!(
-            resolve("language=de").unwrap().language.as_deref(),
-            Some("de")
-        );
+        for spelling in ["de", "de-AT", "deu", "German", "zh-TW"] {
+            let options = resolve(&format!("language={spelling}")).unwrap();
+            assert_eq!(options.language.as_deref(), Some(spelling));
+        }
     }
 
     #[test]

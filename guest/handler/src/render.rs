@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use auricle_formats::{ChannelBody, SubtitleOptions, channels, srt, vtt};
+use auricle_formats::{ChannelBody, SilenceBody, SubtitleOptions, channels, silence, srt, vtt};
 use auricle_guest::speech::LanguageScore;
-use auricle_speech::{DroppedSegment, Segment, Transcript, Word};
+use auricle_speech::{DroppedSegment, Language, Segment, Transcript, Word};
 use serde::Serialize;
 
 /// How many languages are named.
@@ -24,6 +24,9 @@ pub struct TranscriptBody<'a> {
     /// What was left out of the transcript; not there when nothing was.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     x_dropped: Vec<DroppedBody<'a>>,
+    /// Stretches that were not recognised; not there when the whole clip was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    x_silence: Vec<SilenceBody>,
     /// Not there unless each was transcribed for itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     channels: Vec<ChannelBody>,
@@ -81,6 +84,9 @@ struct SegmentBody<'a> {
     /// Left out unless each was transcribed for itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<u32>,
+    /// Code of the language that was spoken; left out unless there are several in the transcript.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<&'static str>,
     /// Left out unless words were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     words: Option<Vec<WordBody<'a>>>,
@@ -100,6 +106,7 @@ struct WordBody<'a> {
 impl<'a> TranscriptBody<'a> {
     /// `took` is the time that the request has taken.
     pub fn new(all: &'a Transcript, took: Duration, shown: Shown) -> Self {
+        let several = all.languages.len() > 1;
         let segment = |s: &'a Segment| SegmentBody {
             id: s.id,
             start: rounded(s.start),
@@ -107,6 +114,7 @@ impl<'a> TranscriptBody<'a> {
             text: &s.text,
             speaker: s.speaker.as_deref(),
             channel: s.channel,
+            language: s.language.filter(|_| several).map(Language::code),
             words: shown.words.then(|| s.words.iter().map(word).collect()),
         };
         Self {
@@ -117,6 +125,7 @@ impl<'a> TranscriptBody<'a> {
             segments: all.segments.iter().map(segment).collect(),
             speakers: &all.speakers,
             x_dropped: all.dropped.iter().map(dropped).collect(),
+            x_silence: silence(all),
             channels: channels(all),
             subtitles: shown.subtitles.then(|| SubtitlesBody::of(all)),
         }
@@ -199,7 +208,7 @@ fn rounded(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use auricle_speech::{DropReason, Language};
+    use auricle_speech::DropReason;
 
     use super::*;
 
@@ -224,14 +233,17 @@ mod tests {
             }],
             speaker: None,
             channel: None,
+            language: None,
         }
     }
 
     fn json(words: bool, dropped: Vec<DroppedSegment>) -> String {
         let all = Transcript {
             language: Language::ENGLISH,
+            languages: Vec::new(),
             segments: vec![segment()],
             dropped,
+            silence: Vec::new(),
             speakers: Vec::new(),
             channels: Vec::new(),
             duration_secs: 1.5,

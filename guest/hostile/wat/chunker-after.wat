@@ -6,8 +6,8 @@
   ;; result<list<span>, chunk-error> at 16: ok, one span at 32, from sample 0 to 16,000.
   (data (i32.const 16) "\00\00\00\00\20\00\00\00\01\00\00\00")
   (data (i32.const 32) "\00\00\00\00\00\00\00\00\80\3e\00\00\00\00\00\00")
-  (func (export "auricle:pipeline/chunker@0.1.0#split") (param $clip i32) (param i64) (result i32)
+  (func (export "auricle:pipeline/chunker@0.2.0#split") (param $clip i32) (param i64) (result i32)
     (call $drop (local.get $clip))
     i32.const 16)
-  (func (export "cabi_post_auricle:pipeline/chunker@0.1.0#split") (param i32)
+  (func (export "cabi_post_auricle:pipeline/chunker@0.2.0#split") (param i32)
     (loop $more (br $more))))

@@ -7,6 +7,6 @@
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
     (call $get (i32.const 16) (i32.const 4) (i32.const 32))
     i32.const 64)
-  (func (export "auricle:pipeline/chunker@0.1.0#split") (param i32 i64) (result i32)
+  (func (export "auricle:pipeline/chunker@0.2.0#split") (param i32 i64) (result i32)
     (call $get (i32.const 16) (i32.const 4) (i32.const 32))
     unreachable))

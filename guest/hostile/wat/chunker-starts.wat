@@ -4,5 +4,5 @@
   (memory (export "memory") 1)
   (func $spin (loop $more (br $more)))
   (start $spin)
-  (func (export "auricle:pipeline/chunker@0.1.0#split") (param i32 i64) (result i32)
+  (func (export "auricle:pipeline/chunker@0.2.0#split") (param i32 i64) (result i32)
     unreachable))

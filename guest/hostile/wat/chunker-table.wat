@@ -3,7 +3,7 @@
 (module
   (table 1 funcref)
   (memory (export "memory") 1)
-  (func (export "auricle:pipeline/chunker@0.1.0#split") (param i32 i64) (result i32)
+  (func (export "auricle:pipeline/chunker@0.2.0#split") (param i32 i64) (result i32)
     (loop $more
       (br_if $more
         (i32.ne (i32.const -1) (table.grow (ref.null func) (i32.const 100000)))))

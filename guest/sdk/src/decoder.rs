@@ -48,7 +48,7 @@ wit_bindgen::generate!({
         "auricle:audio/types@0.1.0": crate::bindings::auricle::audio::types,
         "auricle:audio/source@0.1.0": generate,
         "auricle:audio/samples@0.1.0": generate,
-        "auricle:pipeline/decoder@0.1.0": generate,
+        "auricle:pipeline/decoder@0.2.0": generate,
     },
     pub_export_macro: true,
     default_bindings_module: "auricle_guest::decoder",

@@ -34,8 +34,8 @@ wit_bindgen::generate!({
     with: {
         "auricle:runtime/log@0.1.0": crate::bindings::auricle::runtime::log,
         "auricle:runtime/configuration@0.1.0": crate::bindings::auricle::runtime::configuration,
-        "auricle:speech/types@0.1.0": crate::bindings::auricle::speech::types,
-        "auricle:pipeline/speaker-assigner@0.1.0": generate,
+        "auricle:speech/types@0.2.0": crate::bindings::auricle::speech::types,
+        "auricle:pipeline/speaker-assigner@0.2.0": generate,
     },
     pub_export_macro: true,
     default_bindings_module: "auricle_guest::speaker_assigner",

@@ -3,7 +3,7 @@
 pub use crate::bindings::auricle::pipeline::transcriber::{
     Event, Options, Summary, Transcription, start,
 };
-use crate::speech::{DroppedSegment, Segment, SpeechError, Task};
+use crate::speech::{DroppedSegment, Segment, Silence, SpeechError, Task};
 
 impl Default for Options {
     /// The server's model, language detected, plain text: greedy at temperature 0.
@@ -32,6 +32,8 @@ pub struct Collected {
     pub segments: Vec<Segment>,
     /// What was left out of it.
     pub dropped: Vec<DroppedSegment>,
+    /// Stretches that were not recognised.
+    pub silence: Vec<Silence>,
     /// What it is about.
     pub summary: Summary,
 }
@@ -49,15 +51,17 @@ pub fn collect(transcription: &Transcription) -> Result<(Vec<Segment>, Summary),
 /// # Errors
 /// What the transcription failed with.
 pub fn collect_all(transcription: &Transcription) -> Result<Collected, SpeechError> {
-    let (mut all, mut left_out) = (Vec::new(), Vec::new());
+    let (mut all, mut left_out, mut silent) = (Vec::new(), Vec::new(), Vec::new());
     while let Some(event) = transcription.next()? {
         match event {
             Event::Segments(segments) => all.extend(segments),
             Event::Dropped(dropped) => left_out.extend(dropped),
+            Event::Silence(silence) => silent.extend(silence),
             Event::Finished(summary) => {
                 return Ok(Collected {
                     segments: all,
                     dropped: left_out,
+                    silence: silent,
                     summary,
                 });
             }

@@ -164,6 +164,7 @@ mod tests {
             no_speech_prob: 0.0,
             words: words.iter().map(word).collect(),
             speaker: None,
+            language: None,
         }
     }
 

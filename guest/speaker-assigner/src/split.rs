@@ -166,6 +166,7 @@ mod tests {
             no_speech_prob: 0.0,
             words,
             speaker: Some("A".to_owned()),
+            language: None,
         }
     }
 

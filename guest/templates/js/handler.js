@@ -6,7 +6,7 @@
 // and what that makes of it to the pipeline as a clip.
 import { decode } from 'auricle:audio/decoding@0.1.0';
 import { parse } from 'auricle:http/multipart@0.1.0';
-import { start } from 'auricle:pipeline/transcriber@0.1.0';
+import { start } from 'auricle:pipeline/transcriber@0.2.0';
 import { Fields, OutgoingBody, OutgoingResponse, ResponseOutparam } from 'wasi:http/types@0.2.12';
 
 export const incomingHandler = {

@@ -140,7 +140,7 @@ pub struct TranscribeArgs {
     /// Model (WHISPER_MODEL is accepted too). Default: base.
     #[arg(long, env = "AURICLE_MODEL", value_name = "NAME")]
     pub model: Option<String>,
-    /// Spoken language, as `en` or `english`; `auto` detects it. Default: auto.
+    /// Spoken language, as `en`, `pt-BR`, `deu` or `english`; `auto` detects it. Default: `auto`.
     #[arg(long, env = "AURICLE_LANGUAGE", value_name = "LANGUAGE")]
     pub language: Option<String>,
     /// What to make of the speech: `transcribe`, or `translate` to English.

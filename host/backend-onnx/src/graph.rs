@@ -105,6 +105,7 @@ impl Session {
         clip: &Clip,
         span: Span,
         warm_samples: u64,
+        gain: f32,
         cancel: &CancelFlag,
     ) -> Result<Vec<f32>, OnnxError> {
         // Whole frames of warming, so that the frames after it are those of the clip.
@@ -113,7 +114,7 @@ impl Session {
             start: span.start - warm * VOICE_FRAME_SAMPLES,
             end: span.end,
         });
-        let mut probabilities = self.voice()?.probabilities(samples, cancel)?;
+        let mut probabilities = self.voice()?.read(samples, gain, cancel)?;
         probabilities.drain(..probabilities.len().min(warm as usize));
         Ok(probabilities)
     }
@@ -198,7 +199,11 @@ impl GraphSession for Session {
                 clip,
                 span,
                 warm_samples,
-            } => GraphResult::Voice(self.probabilities(clip, *span, *warm_samples, cancel)?),
+                gain,
+            } => {
+                let found = self.probabilities(clip, *span, *warm_samples, *gain, cancel)?;
+                GraphResult::Voice(found)
+            }
             GraphWork::VoiceStream {
                 stream,
                 samples,

@@ -14,7 +14,7 @@ pub mod spans;
 
 use std::path::Path;
 
-use auricle_speech::{CancelFlag, VoiceStream};
+use auricle_speech::{CancelFlag, VoiceGain, VoiceStream, amplified, clip_gain};
 
 use crate::{NamedTensor, OnnxError, OnnxRuntime, OnnxSession, RunLimits, Tensor, TensorData};
 
@@ -76,8 +76,9 @@ impl VoiceActivity {
         Ok(Self { session, export })
     }
 
-    /// The probability of speech in each frame of a whole sound (mono, 16 kHz). The last frame is
-    /// filled up with silence; a sound without samples has no frame.
+    /// The probability of speech in each frame of a whole sound (mono, 16 kHz), amplified where it is
+    /// soft ([`clip_gain`]). The last frame is filled up with silence; a sound without samples has no
+    /// frame.
     ///
     /// # Errors
     /// [`OnnxError::Cancelled`] within 2 s of audio (some 5 ms) after `cancel` is set;
@@ -87,7 +88,24 @@ impl VoiceActivity {
         samples: &[f32],
         cancel: &CancelFlag,
     ) -> Result<Vec<f32>, OnnxError> {
-        let mut stream = VoiceStream::default();
+        self.read(samples, clip_gain(samples), cancel)
+    }
+
+    /// As [`VoiceActivity::probabilities`], of samples that are multiplied by `gain`: those of a part
+    /// of a sound by the gain of the whole.
+    ///
+    /// # Errors
+    /// As [`VoiceActivity::probabilities`].
+    pub fn read(
+        &mut self,
+        samples: &[f32],
+        gain: f32,
+        cancel: &CancelFlag,
+    ) -> Result<Vec<f32>, OnnxError> {
+        let mut stream = VoiceStream {
+            gain: VoiceGain::Fixed(gain),
+            ..VoiceStream::default()
+        };
         let mut out = Vec::with_capacity(samples.len() / VAD_FRAME_SAMPLES + 1);
         for piece in samples.chunks(BATCH_FRAMES * VAD_FRAME_SAMPLES) {
             if cancel.is_cancelled() {
@@ -126,13 +144,12 @@ impl VoiceActivity {
                 stream.waiting.drain(..done);
                 return Ok(out);
             }
-            let input = rest
-                .windows(STEP_SAMPLES)
-                .step_by(VAD_FRAME_SAMPLES)
-                .take(frames)
-                .flatten()
-                .copied()
-                .collect();
+            let mut input = Vec::with_capacity(frames * STEP_SAMPLES);
+            let steps = rest.windows(STEP_SAMPLES).step_by(VAD_FRAME_SAMPLES);
+            for step in steps.take(frames) {
+                let frame = step.get(CONTEXT_SAMPLES..).unwrap_or_default();
+                input.extend_from_slice(&amplified(step, stream.gain.next(frame)));
+            }
             let (probabilities, state) = match self.step(input, frames, &stream.state) {
                 Ok(step) => step,
                 Err(error) => {

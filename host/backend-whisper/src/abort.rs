@@ -19,6 +19,7 @@ use auricle_speech::CancelFlag;
 use crate::device::{
     Backend, Device, InitBackend, TYPE_CPU, ggml_backend_dev_by_type, ggml_backend_dev_init,
 };
+use crate::encoder;
 
 /// The cancel flag of the call in progress, where ggml's callbacks can read it.
 ///
@@ -63,6 +64,8 @@ impl AbortSlot {
 /// `data` must come from [`AbortSlot::as_user_data`] of a slot that is still alive.
 #[allow(unsafe_code, reason = "a C callback with user data")]
 pub(crate) unsafe extern "C" fn abort_call(data: *mut c_void) -> bool {
+    // It is asked first when the encoder is done.
+    encoder::end();
     // SAFETY: the caller keeps the slot alive for the duration of the call; shared access only.
     unsafe { data.cast::<AbortSlot>().as_ref() }.is_some_and(AbortSlot::is_cancelled)
 }
@@ -121,6 +124,7 @@ unsafe extern "C" fn init_backend(device: *mut Device, params: *const c_char) ->
     unsafe {
         if !data.is_null() && !backend.is_null() && ggml_backend_is_cpu(backend) {
             ggml_backend_cpu_set_abort_callback(backend, Some(abort_graph), data);
+            encoder::hook_cpu(backend);
         }
     }
     backend

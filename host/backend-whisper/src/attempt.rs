@@ -16,6 +16,7 @@ use whisper_rs::{
 };
 
 use crate::abort::{AbortSlot, abort_call};
+use crate::encoder;
 use crate::loader::Model;
 use crate::text::{compression_ratio, utf8_of};
 
@@ -58,6 +59,8 @@ pub(crate) struct Request<'a> {
     pub(crate) prompt: &'a [c_int],
     /// Encoder positions to compute; 0 is all of them.
     pub(crate) audio_positions: usize,
+    /// Whether the state has the encoder's output for these samples and positions.
+    pub(crate) encoded: bool,
     pub(crate) temperature: f32,
     /// Whether whisper.cpp goes up the ladder from `temperature` by itself, which spares the
     /// encoder, until the mean log-probability is above this.
@@ -77,10 +80,13 @@ pub(crate) fn run(
         notes: &model.notes,
         vocab: usize::try_from(model.context.n_vocab()).unwrap_or_default(),
         ladder_steps: Cell::new(0),
+        encoded: Cell::new(request.encoded),
     };
     let mut params = params(request);
     install_callbacks(&mut params, &filter);
-    state.full(params, request.samples).map_err(|error| {
+    let done = state.full(params, request.samples);
+    encoder::end();
+    done.map_err(|error| {
         if slot.is_cancelled() {
             Failure::Cancelled
         } else if matches!(error, WhisperError::GenericError(-7)) {
@@ -213,9 +219,13 @@ fn template(language: Language, beam_size: u8) -> FullParams<'static, 'static> {
 /// Hangs our callbacks on `params`, which must not be used after `filter` is gone.
 #[allow(unsafe_code, reason = "C callbacks with user data")]
 fn install_callbacks(params: &mut FullParams<'_, '_>, filter: &Filter<'_>) {
-    // SAFETY: both callbacks only run inside `whisper_full`, on this thread (`n_threads` is 1),
+    // SAFETY: the callbacks only run inside `whisper_full`, on this thread (`n_threads` is 1),
     // while the caller holds `filter` and through it the slot. They do not unwind.
     unsafe {
+        params.set_start_encoder_callback(Some(begin_encoder));
+        params.set_start_encoder_callback_user_data(
+            std::ptr::from_ref(filter).cast_mut().cast::<c_void>(),
+        );
         params.set_abort_callback(Some(abort_call));
         params.set_abort_callback_user_data(filter.slot.as_user_data());
         params.set_filter_logits_callback(Some(filter_logits));
@@ -235,6 +245,24 @@ struct Filter<'a> {
     vocab: usize,
     /// How many decodings began: 1 + the steps climbed.
     ladder_steps: Cell<u32>,
+    /// Whether the next encoder pass need not be computed.
+    encoded: Cell<bool>,
+}
+
+/// Runs before each encoder pass.
+///
+/// # Safety
+/// Called by whisper.cpp with the [`Filter`] of the call.
+#[allow(unsafe_code, reason = "a C callback with user data")]
+unsafe extern "C" fn begin_encoder(
+    _context: *mut WhisperSysContext,
+    _state: *mut WhisperSysState,
+    data: *mut c_void,
+) -> bool {
+    // SAFETY: `data` is the filter, alive for the call.
+    let filter = unsafe { data.cast::<Filter<'_>>().as_ref() };
+    encoder::begin(filter.is_some_and(|filter| filter.encoded.take()));
+    true
 }
 
 /// Adjusts the scores of the next token.

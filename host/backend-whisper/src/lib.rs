@@ -17,7 +17,8 @@
 //! - `words`: tokens grouped into words with times.
 //! - `text`: UTF-8 across tokens, compression ratio, tags such as `[Music]`.
 //! - `abort`: how a set cancel flag reaches a running graph.
-//! - `matmul`: matrix products faster than ggml's own. `device`: what both replace in ggml.
+//! - `encoder`: encoder passes counted, and left out where their result is known.
+//! - `matmul`: matrix products faster than ggml's own. `device`: what all three replace in ggml.
 //! - `log`: whisper.cpp's log lines.
 //!
 //! # Limits
@@ -31,6 +32,7 @@
 mod abort;
 mod attempt;
 mod device;
+mod encoder;
 mod header;
 mod ladder;
 mod loader;
@@ -43,6 +45,7 @@ mod split;
 mod text;
 mod words;
 
+pub use encoder::passes as encoder_passes;
 pub use loader::{WhisperEngine, WhisperLoader};
 pub use session::WhisperSession;
 pub use text::is_non_speech_tag;

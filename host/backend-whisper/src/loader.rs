@@ -5,13 +5,13 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use auricle_speech::{Engine, EngineError, EngineLoader, EngineSession, ModelFiles};
+use auricle_speech::{Engine, EngineError, EngineLoader, EngineSession, Language, ModelFiles};
 use sha2::{Digest, Sha256};
 use whisper_rs::{DtwParameters, WhisperContext, WhisperContextParameters};
 
 use crate::header::{HEADER_BYTES, Header};
 use crate::session::WhisperSession;
-use crate::{abort, log, matmul};
+use crate::{abort, encoder, log, matmul};
 
 /// Bytes read at a time while hashing.
 const READ_BYTES: usize = 1 << 20;
@@ -37,6 +37,7 @@ impl EngineLoader for WhisperLoader {
         log::install();
         abort::install();
         matmul::install();
+        encoder::install();
         one_blas_thread();
         let context = WhisperContext::new_with_params(&files.path, parameters(files, header))
             .map_err(|error| {
@@ -161,6 +162,10 @@ pub struct WhisperEngine {
 impl Engine for WhisperEngine {
     fn is_multilingual(&self) -> bool {
         self.model.header.is_multilingual()
+    }
+
+    fn knows(&self, language: Language) -> bool {
+        language.index() < self.model.header.languages()
     }
 
     fn memory_bytes(&self) -> u64 {

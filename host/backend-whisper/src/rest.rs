@@ -106,6 +106,7 @@ mod tests {
             words: Vec::new(),
             speaker: None,
             channel: None,
+            language: None,
         }]
     }
 

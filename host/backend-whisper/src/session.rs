@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use auricle_speech::{
-    CancelFlag, DecodeOptions, EngineError, EngineSession, Language, LanguageScore,
-    MAX_CHUNK_SAMPLES, SAMPLE_RATE, Segment, Task, TokenLogprob,
+    CancelFlag, DecodeOptions, DetectedSegments, Detection, EngineError, EngineSession, Language,
+    LanguageScore, MAX_CHUNK_SAMPLES, SAMPLE_RATE, Segment, Task, TokenLogprob,
 };
 use whisper_rs::WhisperState;
 
@@ -16,7 +16,7 @@ use crate::loader::{FUSED_ATTENTION, Model};
 use crate::split::{Marks, Piece, Split, split};
 use crate::text::{is_non_speech_tag, utf8_of};
 use crate::words::{self, TextToken, has_spaces};
-use crate::{prompt, rest};
+use crate::{encoder, prompt, rest};
 
 /// Shortest window given to whisper.cpp; shorter ones get silence behind them. It ignores
 /// windows under 0.1 s and warns under 1 s.
@@ -59,6 +59,8 @@ pub struct WhisperSession {
     model: Arc<Model>,
     /// `audio_positions` of the last request, which whisper.cpp remembers for language detection.
     last_positions: usize,
+    /// Whether the state has the encoder's output for the window that is decoded next.
+    encoded: bool,
 }
 
 impl std::fmt::Debug for WhisperSession {
@@ -152,6 +154,24 @@ impl EngineSession for WhisperSession {
         }
         Ok(ranked(&probabilities?, self.model.header.languages()))
     }
+
+    fn transcribe_detected(
+        &mut self,
+        samples: &[f32],
+        detection: &Detection,
+        options: &DecodeOptions,
+        cancel: &CancelFlag,
+    ) -> Result<DetectedSegments, EngineError> {
+        let scores = self.detect_language(samples, cancel)?;
+        let detected = detection.choose(&scores, samples.len());
+        self.encoded = self.model.header.is_multilingual();
+        let segments = self.transcribe(samples, detected.language, options, cancel);
+        self.encoded = false;
+        Ok(DetectedSegments {
+            detected,
+            segments: segments?,
+        })
+    }
 }
 
 /// What holds for all passes of one call.
@@ -185,6 +205,7 @@ impl WhisperSession {
             slot: Arc::default(),
             model,
             last_positions: 0,
+            encoded: false,
         };
         session.state()?;
         Ok(session)
@@ -256,6 +277,7 @@ impl WhisperSession {
             beam_size: options.beam_size,
             prompt: &call.prompt,
             audio_positions: audio_positions(window.len(), self.model.audio_positions),
+            encoded: std::mem::take(&mut self.encoded),
             temperature: options.temperature.clamp(0.0, 1.0),
             climb_until: None,
         };
@@ -271,6 +293,8 @@ impl WhisperSession {
                 if request.audio_positions == 0 {
                     request.temperature = TEMPERATURE_STEP;
                 }
+                // The first attempt has left it in the state.
+                request.encoded = request.audio_positions == 0;
                 request.audio_positions = 0;
                 request.climb_until = Some(options.logprob_threshold);
                 let second = self.attempt(&request, cancel)?;
@@ -383,6 +407,7 @@ impl WhisperSession {
             words: timed,
             speaker: None,
             channel: None,
+            language: Some(call.language),
         }
     }
 
@@ -399,8 +424,12 @@ impl WhisperSession {
         let failed =
             |error| EngineError::Failed(format!("whisper.cpp cannot detect the language: {error}"));
         state.pcm_to_mel(window, 1).map_err(failed)?;
-        let (_, probabilities) = state.lang_detect(0, 1).map_err(failed)?;
-        Ok(probabilities)
+        encoder::begin(false);
+        let detected = state.lang_detect(0, 1);
+        encoder::end();
+        detected
+            .map(|(_, probabilities)| probabilities)
+            .map_err(failed)
     }
 }
 

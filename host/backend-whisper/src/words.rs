@@ -347,6 +347,7 @@ mod tests {
             words: words(&tokens, 0.0, 9.0, true),
             speaker: None,
             channel: None,
+            language: None,
         }];
         finish(&mut segments, &[]);
         assert!(segments[0].words[0].start > 7.0, "{:?}", segments[0]);

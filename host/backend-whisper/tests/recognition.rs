@@ -11,11 +11,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auricle_backend_whisper::WhisperLoader;
+use auricle_backend_whisper::{WhisperLoader, encoder_passes};
 use auricle_models::{Store, StoreDirs};
 use auricle_speech::{
-    CancelFlag, DecodeOptions, Engine, EngineError, EngineLoader, EngineSession, Language,
-    ModelFiles, Segment, Task,
+    CancelFlag, DecodeOptions, Detection, Engine, EngineError, EngineLoader, EngineSession,
+    Language, ModelFiles, Segment, Task,
 };
 
 fn store() -> Store {
@@ -286,6 +286,44 @@ fn the_language_is_detected_on_short_and_long_audio() {
         &CancelFlag::new(),
     );
     assert!(cantonese.is_err(), "base does not know Cantonese");
+}
+
+/// What `work` returns, and the encoder passes that it took.
+fn passes<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let before = encoder_passes();
+    let done = work();
+    (done, encoder_passes() - before)
+}
+
+#[test]
+fn a_chunk_in_an_unknown_language_takes_one_encoder_pass() {
+    let samples = conversation();
+    let (cancel, options) = (CancelFlag::new(), DecodeOptions::default());
+    for (word_timestamps, secs) in [(false, 12), (true, 12), (false, 30)] {
+        let options = DecodeOptions {
+            word_timestamps,
+            ..options.clone()
+        };
+        let part = &samples[..secs * 16_000];
+        let mut session = session("base", word_timestamps);
+        let (known, given) = passes(|| transcribe(session.as_mut(), part, &options));
+        let (found, detected) = passes(|| {
+            let detection = Detection::default();
+            session.transcribe_detected(part, &detection, &options, &cancel)
+        });
+        let found = found.unwrap();
+        assert_eq!(found.detected.language, Language::ENGLISH);
+        assert!(found.detected.is_certain);
+        assert_eq!(found.segments, known, "{secs} s");
+        assert!(given >= 1);
+        assert_eq!(detected, given, "{secs} s");
+        let (_, alone) = passes(|| session.detect_language(part, &cancel).unwrap());
+        assert_eq!(alone, 1);
+        // Nothing of the detection is taken for another window.
+        assert_eq!(transcribe(session.as_mut(), part, &options), known);
+        let other = transcribe(session.as_mut(), &part[..80_000], &options);
+        assert!(text(&other).len() < text(&known).len());
+    }
 }
 
 #[test]

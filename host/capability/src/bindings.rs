@@ -10,6 +10,8 @@
     reason = "generated"
 )]
 
+pub mod v0_1;
+
 /// Every interface that a guest imports.
 pub mod imports {
     wasmtime::component::bindgen!({

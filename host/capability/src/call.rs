@@ -28,7 +28,7 @@ use crate::log::{LogBudget, LogLines};
 use crate::nn::NnGrant;
 use crate::nn::services::Graphs;
 use crate::places::Places;
-use crate::roles::{ChunkerComponent, HandlerComponent};
+use crate::roles::{ChunkerComponent, HandlerComponent, Versioned};
 use crate::services::{Listening, RequestScope, Services};
 use crate::state::{Grants, GuestState};
 use crate::websocket::{HostSocket, Session};
@@ -202,19 +202,26 @@ impl Guests {
         let outcome = run(&mut store, scope.deadline, async |store| {
             let handle = store.data_mut().table.push(clip.clone())?;
             store.data_mut().held.lend(clip);
-            let guest = revision.component.0.instantiate_async(&mut *store).await?;
-            let borrowed = Resource::new_borrow(handle.rep());
-            guest
-                .auricle_pipeline_chunker()
-                .call_split(store, borrowed, MAX_CHUNK_SAMPLES)
-                .await
+            let clip = Resource::new_borrow(handle.rep());
+            match &revision.component.0 {
+                Versioned::Current(chunker) => {
+                    let guest = chunker.instantiate_async(&mut *store).await?;
+                    let guest = guest.auricle_pipeline_chunker();
+                    let spans = guest.call_split(store, clip, MAX_CHUNK_SAMPLES).await?;
+                    Ok(spans.map_err(|error| refused("the clip", &error)))
+                }
+                Versioned::V0_1(chunker) => {
+                    let guest = chunker.instantiate_async(&mut *store).await?;
+                    let guest = guest.auricle_pipeline_chunker();
+                    let spans = guest.call_split(store, clip, MAX_CHUNK_SAMPLES).await?;
+                    Ok(spans.map_err(|error| refused("the clip", &error)))
+                }
+            }
         })
         .instrument(step!("chunk"))
         .await;
-        let checked = outcome.and_then(|spans| {
-            let spans = spans.map_err(|error| refused("the clip", &error))?;
-            check_spans(spans.into_iter().map(span_from_wit).collect(), clip)
-        });
+        let checked = outcome
+            .and_then(|spans| check_spans(spans?.into_iter().map(span_from_wit).collect(), clip));
         attempt.judge(checked)
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use auricle_speech::{
-    DropReason, DroppedSegment, Language, Segment, Span, Task, TokenLogprob, Turn, VoiceOptions,
-    Word,
+    DropReason, DroppedSegment, LanguageTag, Segment, Silence, SilenceReason, Span, Task,
+    TokenLogprob, Turn, VoiceOptions, Word,
 };
 
 use crate::bindings::imports::auricle::audio::types::Span as WitSpan;
@@ -25,6 +25,7 @@ pub(crate) fn segment_to_wit(segment: Segment) -> wit::Segment {
         no_speech_prob: segment.no_speech_prob,
         words: segment.words.into_iter().map(word_to_wit).collect(),
         speaker: segment.speaker,
+        language: segment.language.map(String::from),
     }
 }
 
@@ -43,6 +44,18 @@ pub(crate) fn segment_from_wit(segment: wit::Segment) -> Segment {
         words: segment.words.into_iter().map(word_from_wit).collect(),
         speaker: segment.speaker,
         channel: None,
+        // A component may have written anything.
+        language: segment.language.and_then(|code| code.parse().ok()),
+    }
+}
+
+pub(crate) fn silence_to_wit(silence: Silence) -> wit::Silence {
+    wit::Silence {
+        start: silence.start,
+        end: silence.end,
+        reason: match silence.reason {
+            SilenceReason::NoVoice => wit::SilenceReason::NoVoice,
+        },
     }
 }
 
@@ -144,7 +157,7 @@ pub(crate) fn task_from_wit(task: wit::Task) -> Task {
     }
 }
 
-pub(crate) fn language_from_wit(code: &str) -> Result<Language, SpeechError> {
+pub(crate) fn language_from_wit(code: &str) -> Result<LanguageTag, SpeechError> {
     code.parse()
         .map_err(|_| SpeechError::UnknownLanguage(code.to_owned()))
 }

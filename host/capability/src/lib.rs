@@ -12,6 +12,7 @@
 //! - [`decoding`]: files through the decoder.
 //! - [`state`]: what a store holds. `places`: how many stores there are, and whose.
 //! - [`nn`]: graphs for the components that are granted them.
+//! - `v0_1`: interfaces of older packages, for components built for them.
 //! - the rest: one interface each.
 
 mod bindings;
@@ -34,6 +35,7 @@ pub mod services;
 pub mod source;
 pub mod state;
 mod transcriber;
+mod v0_1;
 mod voice_activity;
 pub mod websocket;
 

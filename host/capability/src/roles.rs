@@ -10,9 +10,9 @@ use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::bindings::imports::auricle;
-use crate::bindings::{assigner, chunker, decoder, live};
-use crate::nn;
+use crate::bindings::{assigner, chunker, decoder, live, v0_1 as old};
 use crate::state::GuestState;
+use crate::{nn, v0_1};
 
 /// The bytes of a component and their digest.
 #[derive(Clone, Copy)]
@@ -69,14 +69,46 @@ impl HandlerComponent {
     }
 }
 
+/// A component by the version of `auricle:pipeline` whose export it has.
+pub(crate) enum Versioned<New, Old> {
+    /// The current version.
+    Current(New),
+    /// Version 0.1.0.
+    V0_1(Old),
+}
+
+impl<New, Old> Versioned<New, Old> {
+    /// Fits a linked component to the current world, else to the old one; the error is about the
+    /// current one.
+    fn fit(
+        linked: &InstancePre<GuestState>,
+        new: impl FnOnce(InstancePre<GuestState>) -> wasmtime::Result<New>,
+        old: impl FnOnce(InstancePre<GuestState>) -> wasmtime::Result<Old>,
+    ) -> wasmtime::Result<Self> {
+        new(linked.clone()).map(Self::Current).or_else(|error| {
+            let fitted = old(linked.clone()).map_err(|_| error)?;
+            Ok(Self::V0_1(fitted))
+        })
+    }
+}
+
+type ChunkerPre =
+    Versioned<chunker::ChunkerRolePre<GuestState>, old::chunker::ChunkerRolePre<GuestState>>;
+type AssignerPre = Versioned<
+    assigner::SpeakerAssignerRolePre<GuestState>,
+    old::assigner::SpeakerAssignerRolePre<GuestState>,
+>;
+type DecoderPre =
+    Versioned<decoder::DecoderRolePre<GuestState>, old::decoder::DecoderRolePre<GuestState>>;
+
 /// A component in the role of chunker.
-pub struct ChunkerComponent(pub(crate) chunker::ChunkerRolePre<GuestState>);
+pub struct ChunkerComponent(pub(crate) ChunkerPre);
 
 /// A component in the role of speaker-assigner.
-pub struct AssignerComponent(pub(crate) assigner::SpeakerAssignerRolePre<GuestState>);
+pub struct AssignerComponent(pub(crate) AssignerPre);
 
 /// A component in the role of decoder.
-pub struct DecoderComponent(pub(crate) decoder::DecoderRolePre<GuestState>);
+pub struct DecoderComponent(pub(crate) DecoderPre);
 
 /// Links components into their roles.
 pub struct Roles {
@@ -274,7 +306,11 @@ impl Roles {
     ) -> Result<ChunkerComponent, RuntimeError> {
         let linked = self.chunker.link(runtime, file)?;
         let wrong = |error| self.chunker.misfit(linked.component(), &error);
-        let fitted = chunker::ChunkerRolePre::new(linked.clone()).map_err(wrong)?;
+        let (new, old) = (
+            chunker::ChunkerRolePre::new,
+            old::chunker::ChunkerRolePre::new,
+        );
+        let fitted = Versioned::fit(&linked, new, old).map_err(wrong)?;
         Ok(ChunkerComponent(fitted))
     }
 
@@ -289,7 +325,9 @@ impl Roles {
     ) -> Result<AssignerComponent, RuntimeError> {
         let linked = self.assigner.link(runtime, file)?;
         let wrong = |error| self.assigner.misfit(linked.component(), &error);
-        let fitted = assigner::SpeakerAssignerRolePre::new(linked.clone()).map_err(wrong)?;
+        let new = assigner::SpeakerAssignerRolePre::new;
+        let old = old::assigner::SpeakerAssignerRolePre::new;
+        let fitted = Versioned::fit(&linked, new, old).map_err(wrong)?;
         Ok(AssignerComponent(fitted))
     }
 
@@ -304,7 +342,11 @@ impl Roles {
     ) -> Result<DecoderComponent, RuntimeError> {
         let linked = self.decoder.link(runtime, file)?;
         let wrong = |error| self.decoder.misfit(linked.component(), &error);
-        let fitted = decoder::DecoderRolePre::new(linked.clone()).map_err(wrong)?;
+        let (new, old) = (
+            decoder::DecoderRolePre::new,
+            old::decoder::DecoderRolePre::new,
+        );
+        let fitted = Versioned::fit(&linked, new, old).map_err(wrong)?;
         Ok(DecoderComponent(fitted))
     }
 }
@@ -313,17 +355,20 @@ fn link_common(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     auricle::runtime::log::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     auricle::runtime::configuration::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     auricle::audio::types::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    v0_1::link_types(linker)?;
     auricle::speech::types::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
 }
 
 /// Clips, and where somebody speaks in them.
 fn link_sound(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     auricle::audio::clips::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    v0_1::link_voice(linker)?;
     auricle::speech::voice_activity::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
 }
 
 /// What the client wants of a chunker.
 fn link_chunking(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    v0_1::link_chunking(linker)?;
     chunker::auricle::pipeline::chunking::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
 }
 
@@ -339,6 +384,7 @@ fn link_handler(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     wasmtime_wasi_http::p2::add_to_linker_async(linker)?;
     link_common(linker)?;
     link_sound(linker)?;
+    v0_1::link_handler(linker)?;
     auricle::audio::decoding::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     auricle::audio::recording::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     auricle::speech::recognition::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auricle_speech::{
-    Clip, DroppedSegment, Language, LanguageScore, RequestClass, Segment, SpeakerOptions, TenantId,
-    TranscribeOptions, Turn, VoiceOptions, VoiceStream,
+    Clip, DroppedSegment, Language, LanguageScore, RequestClass, Segment, Silence, SpeakerOptions,
+    TenantId, TranscribeOptions, Turn, VoiceOptions, VoiceStream,
 };
 use auricle_tenancy::Account;
 use bytes::Bytes;
@@ -132,8 +132,11 @@ pub struct ServedModel {
 /// Something that happened to a transcription.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// The language is known.
+    /// The language of the first speech is known; comes once, before the first segments.
     Language(Language),
+    /// The stretches that are not recognised, in order of time; comes once, before the first segments,
+    /// where there are some.
+    Silence(Vec<Silence>),
     /// Further segments, in order of time.
     Segments(Vec<Segment>),
     /// Segments that are left out of the transcript, in order of time.
@@ -147,8 +150,10 @@ pub enum Event {
 /// What a finished transcription is about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
-    /// The spoken language.
+    /// The spoken language, the one with the most speech.
     pub language: Language,
+    /// All spoken languages, the one with the most speech first; empty without speech.
+    pub languages: Vec<Language>,
     /// Speakers in order of first appearance.
     pub speakers: Vec<String>,
     /// Length of the clip in seconds.
@@ -190,8 +195,10 @@ pub enum SpeechError {
     /// There is no such model.
     #[error("unknown model '{0}': see the list of models")]
     UnknownModel(String),
-    /// Whisper does not know the language.
-    #[error("unknown language '{0}': use a code such as 'en' or 'de'")]
+    /// There is no such language, or the model does not have it.
+    #[error(
+        "unsupported language '{0}': use a code such as 'en', or a model that has the language"
+    )]
     UnknownLanguage(String),
     /// An option is outside its range.
     #[error("{0}")]

@@ -9,7 +9,7 @@ use crate::bindings::imports::auricle::pipeline::transcriber::{
 };
 use crate::bindings::imports::auricle::speech::types::SpeechError as WitSpeechError;
 use crate::convert::{
-    dropped_to_wit, error_to_wit, language_from_wit, segment_to_wit, task_from_wit,
+    dropped_to_wit, error_to_wit, language_from_wit, segment_to_wit, silence_to_wit, task_from_wit,
     voice_options_from_wit,
 };
 use crate::services::{Event, Events, SpeechError};
@@ -26,14 +26,30 @@ const MAX_KEYWORDS: usize = 100;
 pub struct Transcription {
     events: Events,
     ahead: Option<Option<Result<Event, SpeechError>>>,
+    /// Whether the component's contract lacks [`Event::Silence`].
+    skips_silence: bool,
 }
 
 impl Transcription {
     async fn next(&mut self) -> Option<Result<Event, SpeechError>> {
         match self.ahead.take() {
             Some(event) => event,
-            None => self.events.next().await,
+            None => self.receive().await,
         }
+    }
+
+    async fn receive(&mut self) -> Option<Result<Event, SpeechError>> {
+        loop {
+            match self.events.next().await {
+                Some(Ok(Event::Silence(_))) if self.skips_silence => {}
+                event => return event,
+            }
+        }
+    }
+
+    /// Leaves [`Event::Silence`] out from here on.
+    pub(crate) fn skip_silence(&mut self) {
+        self.skips_silence = true;
     }
 }
 
@@ -41,7 +57,7 @@ impl Transcription {
 impl Pollable for Transcription {
     async fn ready(&mut self) {
         if self.ahead.is_none() {
-            self.ahead = Some(self.events.next().await);
+            self.ahead = Some(self.receive().await);
         }
     }
 }
@@ -68,6 +84,7 @@ impl Host for GuestState {
                 let handle = self.table.push(Transcription {
                     events,
                     ahead: None,
+                    skips_silence: false,
                 })?;
                 self.held.hold_clip(handle.rep(), &clip)?;
                 Ok(Ok(handle))
@@ -122,15 +139,16 @@ fn options_from_wit(
             "too many 'languages' or 'keywords': name at most {MAX_LANGUAGES} and {MAX_KEYWORDS}"
         )));
     }
+    let language = options.language.as_deref().map(language_from_wit);
+    let language = language.transpose()?;
     let languages = options.languages.iter().map(|code| language_from_wit(code));
+    let languages = languages.collect::<Result<Vec<_>, _>>()?;
+    let scripts = language.iter().chain(&languages).map(|tag| tag.script);
     Ok(TranscribeOptions {
         model: options.model,
-        language: options
-            .language
-            .as_deref()
-            .map(language_from_wit)
-            .transpose()?,
-        languages: languages.collect::<Result<_, _>>()?,
+        language: language.map(|tag| tag.language),
+        script: scripts.flatten().next(),
+        languages: languages.iter().map(|tag| tag.language).collect(),
         chunking: options.chunking.map(voice_options_from_wit).transpose()?,
         decode: DecodeOptions {
             task: task_from_wit(options.task),
@@ -155,9 +173,13 @@ fn event_to_wit(event: Event) -> WitEvent {
         Event::Dropped(dropped) => {
             WitEvent::Dropped(dropped.into_iter().map(dropped_to_wit).collect())
         }
+        Event::Silence(silence) => {
+            WitEvent::Silence(silence.into_iter().map(silence_to_wit).collect())
+        }
         Event::Progress(share) => WitEvent::Progress(share),
         Event::Finished(summary) => WitEvent::Finished(WitSummary {
             language: summary.language.code().to_owned(),
+            languages: summary.languages.into_iter().map(String::from).collect(),
             speakers: summary.speakers,
             duration: summary.duration_secs,
         }),

@@ -127,6 +127,7 @@ pub(crate) async fn assigner(
         words: Vec::new(),
         speaker: None,
         channel: None,
+        language: None,
     };
     let turn = Turn {
         start: 0.0,

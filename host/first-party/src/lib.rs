@@ -57,17 +57,17 @@ mod tests {
     #[test]
     fn a_chunker_sees_the_clip_its_voices_what_is_asked_its_configuration_and_the_log() {
         let (imports, exports) = interfaces(CHUNKER);
-        assert_eq!(exports, ["auricle:pipeline/chunker@0.1.0"]);
+        assert_eq!(exports, ["auricle:pipeline/chunker@0.2.0"]);
         assert_eq!(
             imports,
             [
                 "auricle:audio/clips@0.1.0",
                 "auricle:audio/types@0.1.0",
-                "auricle:pipeline/chunking@0.1.0",
+                "auricle:pipeline/chunking@0.2.0",
                 "auricle:runtime/configuration@0.1.0",
                 "auricle:runtime/log@0.1.0",
-                "auricle:speech/types@0.1.0",
-                "auricle:speech/voice-activity@0.1.0",
+                "auricle:speech/types@0.2.0",
+                "auricle:speech/voice-activity@0.2.0",
             ]
         );
     }
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn a_decoder_sees_its_file_and_the_log() {
         let (imports, exports) = interfaces(DECODER);
-        assert_eq!(exports, ["auricle:pipeline/decoder@0.1.0"]);
+        assert_eq!(exports, ["auricle:pipeline/decoder@0.2.0"]);
         assert_eq!(
             imports,
             [
@@ -90,13 +90,13 @@ mod tests {
     #[test]
     fn a_speaker_assigner_sees_no_audio() {
         let (imports, exports) = interfaces(SPEAKER_ASSIGNER);
-        assert_eq!(exports, ["auricle:pipeline/speaker-assigner@0.1.0"]);
+        assert_eq!(exports, ["auricle:pipeline/speaker-assigner@0.2.0"]);
         assert_eq!(
             imports,
             [
                 "auricle:runtime/configuration@0.1.0",
                 "auricle:runtime/log@0.1.0",
-                "auricle:speech/types@0.1.0",
+                "auricle:speech/types@0.2.0",
             ]
         );
     }

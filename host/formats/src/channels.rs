@@ -50,14 +50,17 @@ mod tests {
             words: Vec::new(),
             speaker: None,
             channel: None,
+            language: None,
         }
     }
 
     fn call() -> Transcript {
         let channel = |segments| Transcript {
             language: Language::ENGLISH,
+            languages: Vec::new(),
             segments,
             dropped: Vec::new(),
+            silence: Vec::new(),
             speakers: Vec::new(),
             channels: Vec::new(),
             duration_secs: 6.0,

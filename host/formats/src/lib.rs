@@ -25,7 +25,8 @@ pub use crate::channels::{ChannelBody, channels};
 pub use crate::diarized::{diarized_json, diarized_segment, lettered};
 pub use crate::logprobs::{LogprobBody, logprobs};
 pub use crate::openai::{
-    LanguageBody, Plain, Verbose, json, languages, translation_json, verbose_json,
+    LanguageBody, Plain, SilenceBody, Verbose, json, languages, silence, translation_json,
+    verbose_json,
 };
 pub use crate::rttm::rttm;
 pub use crate::subtitle::{SubtitleOptionError, SubtitleOptions, srt, vtt};

@@ -77,6 +77,7 @@ mod tests {
             words: Vec::new(),
             speaker: None,
             channel: None,
+            language: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! JSON as OpenAI's transcription API answers: the types `Transcription` and
 //! `TranscriptionVerbose` of its client libraries.
 
-use auricle_speech::{DroppedSegment, Language, Segment, Task, Transcript};
+use auricle_speech::{DroppedSegment, Language, Segment, Silence, Task, Transcript};
 use serde::Serialize;
 
 use crate::channels::{ChannelBody, channels};
@@ -35,9 +35,7 @@ impl Default for Plain {
 pub fn json(transcript: &Transcript, parts: Plain) -> String {
     write(&Body {
         text: transcript.text(),
-        languages: parts
-            .languages
-            .then(|| languages(transcript.language, !transcript.segments.is_empty())),
+        languages: parts.languages.then(|| languages(&transcript.languages)),
         logprobs: parts.logprobs.then(|| all_logprobs(&transcript.segments)),
         channels: channels(transcript),
         usage: Usage::of(transcript, parts.billing),
@@ -78,8 +76,9 @@ impl Verbose {
 /// As OpenAI's server does, `language` is the English name in lower case, that of the text (a
 /// translation is English), and the words stand beside the segments, not inside. `seek`, the frame at which the model's window began, is not known here:
 /// it is the segment's own start, in frames of 10 ms. `x_dropped`, which OpenAI does not have, lists
-/// what was left out; it is there when something was. So are `speaker` of segments and words, and where channels were
-/// transcribed apart, `channel` of segments and `channels`.
+/// what was left out, and `x_silence` the stretches that were not recognised; each is there when it is
+/// not empty. So are `speaker` of segments and words, and where channels were transcribed apart,
+/// `channel` of segments and `channels`. `language` of a segment is the language that was spoken.
 #[must_use]
 pub fn verbose_json(transcript: &Transcript, parts: Verbose) -> String {
     let words: Vec<_> = transcript
@@ -106,6 +105,7 @@ pub fn verbose_json(transcript: &Transcript, parts: Verbose) -> String {
             .segments
             .then(|| transcript.segments.iter().map(SegmentBody::of).collect()),
         x_dropped: transcript.dropped.iter().map(DroppedBody::of).collect(),
+        x_silence: silence(transcript),
         channels: channels(transcript),
         usage: Usage::of(transcript, Billing::Duration),
     })
@@ -123,11 +123,13 @@ struct Body {
     usage: Usage,
 }
 
-/// The languages of a text: Whisper takes a recording to be in one. None where nothing was `heard`.
+/// The languages of a text, the one with the most speech first.
 #[must_use]
-pub fn languages(language: Language, heard: bool) -> Vec<LanguageBody> {
-    let code = language.code();
-    heard.then_some(LanguageBody { code }).into_iter().collect()
+pub fn languages(spoken: &[Language]) -> Vec<LanguageBody> {
+    let body = |language: &Language| LanguageBody {
+        code: language.code(),
+    };
+    spoken.iter().map(body).collect()
 }
 
 /// A language by its code.
@@ -148,6 +150,8 @@ struct VerboseBody<'a> {
     segments: Option<Vec<SegmentBody<'a>>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     x_dropped: Vec<DroppedBody<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    x_silence: Vec<SilenceBody>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     channels: Vec<ChannelBody>,
     usage: Usage,
@@ -180,6 +184,9 @@ struct SegmentBody<'a> {
     /// Where channels are transcribed apart; OpenAI does not have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<u32>,
+    /// English name of the language that was spoken; OpenAI does not have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<&'static str>,
 }
 
 impl<'a> SegmentBody<'a> {
@@ -199,6 +206,7 @@ impl<'a> SegmentBody<'a> {
             no_speech_prob: widened(segment.no_speech_prob),
             speaker: segment.speaker.as_deref(),
             channel: segment.channel,
+            language: segment.language.map(Language::name),
         }
     }
 }
@@ -230,6 +238,32 @@ impl<'a> DroppedBody<'a> {
             no_speech_prob: widened(segment.no_speech_prob),
         }
     }
+}
+
+/// A stretch that was not recognised, and why: an entry of `x_silence`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SilenceBody {
+    /// Start in seconds, to thousandths.
+    pub start: f64,
+    /// End in seconds, to thousandths.
+    pub end: f64,
+    /// `no_voice`.
+    pub reason: &'static str,
+    /// Where channels are transcribed apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<u32>,
+}
+
+/// All stretches that were not recognised.
+#[must_use]
+pub fn silence(transcript: &Transcript) -> Vec<SilenceBody> {
+    let body = |silence: &Silence| SilenceBody {
+        start: rounded(silence.start),
+        end: rounded(silence.end),
+        reason: silence.reason.as_str(),
+        channel: silence.channel,
+    };
+    transcript.silence.iter().map(body).collect()
 }
 
 /// To thousandths; what is not a number becomes 0, because JSON has no word for it.
@@ -264,6 +298,7 @@ mod tests {
     fn transcript(words: Vec<Word>) -> Transcript {
         Transcript {
             language: Language::ENGLISH,
+            languages: Vec::new(),
             segments: vec![Segment {
                 id: 0,
                 start: 1.0,
@@ -278,8 +313,10 @@ mod tests {
                 words,
                 speaker: None,
                 channel: None,
+                language: None,
             }],
             dropped: Vec::new(),
+            silence: Vec::new(),
             speakers: Vec::new(),
             channels: Vec::new(),
             duration_secs: 3.25,
@@ -387,7 +424,11 @@ mod tests {
             languages: true,
             logprobs: true,
         };
-        let text = super::json(&transcript(Vec::new()), parts);
+        let english = Transcript {
+            languages: vec![Language::ENGLISH],
+            ..transcript(Vec::new())
+        };
+        let text = super::json(&english, parts);
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["languages"], json!([{"code": "en"}]));
         assert_eq!(value["logprobs"], json!([]), "never null");

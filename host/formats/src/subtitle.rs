@@ -8,7 +8,7 @@
 //! start, and no text holds a blank line or an arrow, which would end the cue.
 //!
 //! # Layout
-//! `unit` (what is never cut, with times) → `cue` (what is shown together, and when) → `line` (how it
+//! `phrase` (where Chinese, Japanese and Korean may break) → `unit` (what is never cut, with times) → `cue` (what is shown together, and when) → `line` (how it
 //! breaks).
 //!
 //! # Limits
@@ -18,6 +18,7 @@
 mod cue;
 mod line;
 mod options;
+mod phrase;
 mod unit;
 
 use std::fmt::Write;

@@ -111,6 +111,7 @@ mod tests {
             words: Vec::new(),
             speaker: None,
             channel: None,
+            language: None,
         }
     }
 

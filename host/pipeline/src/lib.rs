@@ -10,6 +10,9 @@
 //! # Layout
 //! - `transcribe`: the line of a transcription. `shadow`: candidates on copies of requests.
 //! - `recognise`: spans to the device and back, in order.
+//! - `spoken`: the language of each chunk.
+//! - `mixed`: chunks within which the language changes.
+//! - `script`: one script in a Chinese transcript.
 //! - `out`: what leaves a transcription.
 //! - `guards`: what the model wrote and nobody said.
 //! - [`models`]: the names that requests give models.
@@ -19,12 +22,15 @@
 
 mod graphs;
 mod guards;
+mod mixed;
 pub mod models;
 mod nn;
 mod out;
 mod recognise;
+mod script;
 mod shadow;
 mod speakers;
+mod spoken;
 mod transcribe;
 mod voice;
 

@@ -4,15 +4,25 @@
 //! turns are known, and go on in the batches in which they came.
 
 use auricle_capability::{Assigner, Event, RequestScope, SpeechError, Summary};
-use auricle_speech::{DroppedSegment, Language, Segment, Span, Turn};
+use auricle_speech::{DroppedSegment, Language, Segment, Silence, Span, Turn};
 
+use crate::script::Script;
 use crate::speakers::Diarizing;
+use crate::spoken::SpeechTimes;
 use crate::transcribe::{Events, failed, send};
 
 /// The end of the line.
 pub(crate) struct Out<'a> {
     pub(crate) scope: &'a RequestScope,
     pub(crate) events: &'a Events,
+    /// Once it was sent.
+    pub(crate) language: Option<Language>,
+    /// That of Chinese text.
+    pub(crate) script: Script,
+    /// The stretches that are not recognised, until they were sent.
+    pub(crate) silence: Vec<Silence>,
+    /// What was spoken so far.
+    pub(crate) times: SpeechTimes,
     pub(crate) done: Done,
     pub(crate) assigner: Assigner,
     /// Whether the caller asked for words; else they were recognised for the assigner alone.
@@ -40,8 +50,23 @@ impl Turns {
 }
 
 impl Out<'_> {
+    /// The language of the first chunk, and what is not recognised; later calls do nothing.
+    pub(crate) async fn begin(&mut self, language: Language) -> Result<(), SpeechError> {
+        if self.language.is_some() {
+            return Ok(());
+        }
+        self.language = Some(language);
+        send(self.events, Event::Language(language)).await?;
+        let silence = std::mem::take(&mut self.silence);
+        if silence.is_empty() {
+            return Ok(());
+        }
+        send(self.events, Event::Silence(silence)).await
+    }
+
     /// A batch that is recognised, in order of time.
     pub(crate) async fn segments(&mut self, segments: Vec<Segment>) -> Result<(), SpeechError> {
+        self.times.add(&segments);
         if let Turns::Awaited(diarizing, waiting) = &mut self.turns {
             waiting.push(segments);
             return match diarizing.is_finished() {
@@ -115,20 +140,25 @@ impl Out<'_> {
         send(self.events, Event::Progress(self.done.share(diarized))).await
     }
 
-    /// Waits for the turns where they are awaited, and ends the transcription.
+    /// Waits for the turns where they are awaited, and ends the transcription. A clip without a chunk is
+    /// in `language`.
     pub(crate) async fn finish(
         mut self,
         language: Language,
         duration_secs: f64,
     ) -> Result<(), SpeechError> {
+        self.begin(language).await?;
         while let Turns::Awaited(diarizing, _) = &mut self.turns {
             match diarizing.grows().await {
                 true => self.progress().await?,
                 false => self.await_turns().await?,
             }
         }
+        let languages = self.times.languages();
+        let most = languages.first().copied().or(self.language);
         let summary = Summary {
-            language,
+            language: most.unwrap_or(language),
+            languages,
             speakers: self.speakers,
             duration_secs,
         };

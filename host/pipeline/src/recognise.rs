@@ -8,48 +8,97 @@ use std::time::Duration;
 use auricle_capability::{RequestScope, SpeechError};
 use auricle_inference::{InferenceError, Lease, SpanJob, SpanResult, Work};
 use auricle_speech::{
-    CancelFlag, Clip, DecodeOptions, Language, LanguageScore, MAX_CHUNK_SAMPLES, Segment, Span,
+    CancelFlag, Clip, DecodeOptions, Language, LanguageScore, MAX_CHUNK_SAMPLES, Span,
 };
 use auricle_telemetry::step;
 use futures::{Stream, StreamExt, stream};
 use tracing::Instrument;
 
+use crate::spoken::{Chunk, Spoken};
 use crate::{Inner, speech_error};
 
 /// How long to wait before a span of a request under way is offered to a full queue again.
 pub(crate) const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(100);
 
-/// Recognises `spans` of a clip; yields each span with its segments, in order.
+/// What is recognised, for whom and how: the same for all chunks of a request.
+#[derive(Clone, Copy)]
+pub(crate) struct ChunkWork<'a> {
+    pub(crate) inner: &'a Inner,
+    pub(crate) scope: &'a RequestScope,
+    pub(crate) lease: &'a Lease,
+    pub(crate) clip: &'a Clip,
+    pub(crate) spoken: &'a Spoken,
+    pub(crate) options: &'a DecodeOptions,
+}
+
+impl ChunkWork<'_> {
+    /// Recognises a span in the language that was requested or is detected in it. Unless it `waits`, it
+    /// is refused when the queue is full.
+    pub(crate) async fn span(self, span: Span, waits: bool) -> Result<Chunk, SpeechError> {
+        match self.spoken {
+            Spoken::Known(language) => self.known(span, *language, waits).await,
+            Spoken::Detected(detection) => {
+                let work = Work::TranscribeDetected {
+                    detection: detection.clone(),
+                    options: self.options.clone(),
+                };
+                match self.run(span, work, waits).await? {
+                    SpanResult::Detected(found) => Ok(Chunk { span, found }),
+                    _ => Err(SpeechError::Internal),
+                }
+            }
+        }
+    }
+
+    /// Recognises a span again, in another language.
+    pub(crate) async fn in_language(
+        self,
+        span: Span,
+        language: Language,
+    ) -> Result<Chunk, SpeechError> {
+        self.known(span, language, true).await
+    }
+
+    async fn known(
+        self,
+        span: Span,
+        language: Language,
+        waits: bool,
+    ) -> Result<Chunk, SpeechError> {
+        let work = Work::Transcribe {
+            language,
+            options: self.options.clone(),
+        };
+        match self.run(span, work, waits).await? {
+            SpanResult::Segments(segments) => Ok(Chunk::known(span, language, segments)),
+            _ => Err(SpeechError::Internal),
+        }
+    }
+
+    async fn run(self, span: Span, work: Work, waits: bool) -> Result<SpanResult, SpeechError> {
+        let step = step!(
+            "recognise",
+            start_secs = span.start_secs(),
+            end_secs = span.end_secs()
+        );
+        let work = run(
+            self.inner, self.scope, self.lease, self.clip, span, work, waits,
+        );
+        work.instrument(step).await
+    }
+}
+
+/// Recognises `spans`; yields them in order.
 ///
 /// The first span of a request is refused when the queue is full; later ones wait, so that work
 /// already done is not thrown away.
 pub(crate) fn recognise<'a>(
-    inner: &'a Inner,
-    scope: &'a RequestScope,
-    lease: &'a Lease,
-    clip: &'a Clip,
+    work: ChunkWork<'a>,
     spans: Vec<Span>,
-    language: Language,
-    options: &'a DecodeOptions,
-) -> impl Stream<Item = Result<(Span, Vec<Segment>), SpeechError>> + 'a {
-    let queued_spans = inner.scheduler.stats().workers.saturating_mul(2);
+) -> impl Stream<Item = Result<Chunk, SpeechError>> + 'a {
+    let queued_spans = work.inner.scheduler.stats().workers.saturating_mul(2);
     stream::iter(spans.into_iter().enumerate())
-        .map(move |(number, span)| async move {
-            let work = Work::Transcribe {
-                language,
-                options: options.clone(),
-            };
-            let step = step!(
-                "recognise",
-                start_secs = span.start_secs(),
-                end_secs = span.end_secs()
-            );
-            let work = run(inner, scope, lease, clip, span, work, number > 0);
-            match work.instrument(step).await? {
-                SpanResult::Segments(segments) => Ok((span, segments)),
-                SpanResult::Languages(_) => Err(SpeechError::Internal),
-            }
-        })
+        .map(move |(number, span)| work.span(span, number > 0))
         .buffered(queued_spans)
 }
 
@@ -67,7 +116,7 @@ pub(crate) async fn detect_language(
     let work = run(inner, scope, lease, clip, span, Work::DetectLanguage, false);
     match work.instrument(step!("detect_language")).await? {
         SpanResult::Languages(scores) => Ok(scores),
-        SpanResult::Segments(_) => Err(SpeechError::Internal),
+        _ => Err(SpeechError::Internal),
     }
 }
 

@@ -5,17 +5,24 @@ use std::sync::Arc;
 use auricle_capability::{
     AssignerComponent, ChunkerComponent, Event, Listening, RequestScope, SpeechError,
 };
-use auricle_inference::Lease;
 use auricle_runtime::{GuestFailure, Revision};
-use auricle_speech::{Clip, DecodeOptions, Language, LanguageScore, Span, TranscribeOptions};
+use auricle_speech::{
+    Clip, DecodeOptions, Language, SAMPLE_RATE, Silence, SilenceReason, Span, TranscribeOptions,
+};
 use futures::{StreamExt, pin_mut};
 use tokio::sync::mpsc::{self, Sender};
 
+use crate::mixed::Mixed;
 use crate::out::{Done, Out, Turns};
-use crate::recognise::{detect_language, recognise};
+use crate::recognise::{ChunkWork, recognise};
+use crate::script::Script;
 use crate::speakers::Diarizing;
+use crate::spoken::{Chunk, Languages, Settled, SpeechTimes, Spoken};
 use crate::voice::ClipVoices;
 use crate::{Inner, Pipeline, guards, over_limit, shadow};
+
+/// Shorter stretches between spans are no news: 0.25 s, the shortest word.
+const MIN_SILENCE_SAMPLES: u64 = SAMPLE_RATE as u64 / 4;
 
 pub(crate) type Events = Sender<Result<Event, SpeechError>>;
 
@@ -88,6 +95,7 @@ impl Line<'_> {
         let lease = inner
             .lease(scope, options.model.as_deref(), decode.word_timestamps)
             .await?;
+        let spoken = Spoken::requested(options, &lease)?;
         pipeline.use_audio(scope, clip.len_samples())?;
         let assigner = inner
             .guests
@@ -101,46 +109,136 @@ impl Line<'_> {
             options: options.chunking,
         };
         let spans = cut(inner, &revisions.chunker, scope, listening, clip).await?;
-        let language = self.language(&lease, spans.first()).await?;
-        send(events, Event::Language(language)).await?;
         let mut out = Out {
             scope,
             events,
+            language: None,
+            script: Script::new(options.script),
+            silence: silence(clip, &spans),
+            times: SpeechTimes::default(),
             done: Done::new(&spans, diarizes),
             assigner,
             keeps_words: options.decode.word_timestamps,
             turns: Turns::new(diarizing),
             speakers: Vec::new(),
         };
-        let recognised = recognise(inner, scope, &lease, clip, spans, language, &decode);
-        pin_mut!(recognised);
-        while let Some(batch) = recognised.next().await {
-            let (span, segments) = batch?;
-            let voice = match segments.is_empty() {
-                true => None,
-                false => voices.own(scope).await,
-            };
-            let (segments, dropped) = guards::sort(segments, voice.as_deref());
-            out.drop(dropped).await?;
-            out.segments(segments).await?;
-            out.recognised(span).await?;
+        if let Spoken::Known(language) = &spoken {
+            out.begin(*language).await?;
         }
-        out.finish(language, clip.span().end_secs()).await
+        let work = ChunkWork {
+            inner,
+            scope,
+            lease: &lease,
+            clip,
+            spoken: &spoken,
+            options: &decode,
+        };
+        self.recognise(work, spans, &voices, &mut out).await?;
+        out.finish(spoken.of_silence(), clip.span().end_secs())
+            .await
     }
 
-    /// The language that was asked for, or that the first span is in.
-    async fn language(&self, lease: &Lease, first: Option<&Span>) -> Result<Language, SpeechError> {
-        let (inner, clip) = (&self.pipeline.inner, self.clip);
-        match (asked_language(self.options, lease)?, first) {
-            (Some(language), _) => Ok(language),
-            (None, Some(first)) => {
-                let speech = clip.part(window(clip, *first));
-                let scores = detect_language(inner, self.scope, lease, &speech).await?;
-                Ok(best(&scores, &self.options.languages))
+    /// Recognises the spans, each in its language, and passes them on in order.
+    async fn recognise(
+        &self,
+        work: ChunkWork<'_>,
+        spans: Vec<Span>,
+        voices: &ClipVoices,
+        out: &mut Out<'_>,
+    ) -> Result<(), SpeechError> {
+        let recognised = recognise(work, spans);
+        pin_mut!(recognised);
+        let (mut languages, mut mixed) = (Languages::default(), Mixed::default());
+        loop {
+            let next = recognised.next().await.transpose()?;
+            let ended = next.is_none();
+            let settled = match next {
+                Some(chunk) => {
+                    let previous = languages.current();
+                    let parts = self.parts(work, chunk, previous, voices, &mut mixed);
+                    let parts = parts.await?.into_iter();
+                    parts.flat_map(|part| languages.push(part)).collect()
+                }
+                None => languages.release(),
+            };
+            for settled in settled {
+                let chunk = match settled {
+                    Settled::Done(chunk) => chunk,
+                    Settled::Again(span, language) => work.in_language(span, language).await?,
+                };
+                self.emit(chunk, voices, out).await?;
             }
-            (None, None) => Ok(Language::ENGLISH),
+            if ended {
+                return Ok(());
+            }
         }
     }
+
+    /// The chunk, or its two parts where the language changes within it.
+    async fn parts(
+        &self,
+        work: ChunkWork<'_>,
+        chunk: Chunk,
+        previous: Option<Language>,
+        voices: &ClipVoices,
+        mixed: &mut Mixed,
+    ) -> Result<Vec<Chunk>, SpeechError> {
+        if chunk.found.detected.other.is_none() {
+            return Ok(vec![chunk]);
+        }
+        let voice = voices.own(self.scope).await.unwrap_or_default();
+        let Some([head, tail]) = mixed.parts(&chunk, &voice) else {
+            return Ok(vec![chunk]);
+        };
+        let tail = work.span(tail, true).await?;
+        // Where the speech before is in the same language, so is the head.
+        let same = tail.language() == chunk.language() && previous == Some(chunk.language());
+        let parts = match same {
+            true => vec![tail],
+            false => vec![work.span(head, true).await?, tail],
+        };
+        match mixed.are_two(&parts) {
+            true => Ok(parts),
+            false => Ok(vec![chunk]),
+        }
+    }
+
+    /// Passes a chunk's segments through the guards and on.
+    async fn emit(
+        &self,
+        chunk: Chunk,
+        voices: &ClipVoices,
+        out: &mut Out<'_>,
+    ) -> Result<(), SpeechError> {
+        out.begin(chunk.language()).await?;
+        let mut segments = chunk.found.segments;
+        out.script.apply(&mut segments);
+        let voice = match segments.is_empty() {
+            true => None,
+            false => voices.own(self.scope).await,
+        };
+        let (segments, dropped) = guards::sort(segments, voice.as_deref());
+        out.drop(dropped).await?;
+        out.segments(segments).await?;
+        out.recognised(chunk.span).await
+    }
+}
+
+/// The stretches of a clip between `spans` that are long enough to hold a word.
+fn silence(clip: &Clip, spans: &[Span]) -> Vec<Silence> {
+    let ends = std::iter::once(0).chain(spans.iter().map(|span| span.end));
+    let starts = spans.iter().map(|span| span.start);
+    let starts = starts.chain(std::iter::once(clip.len_samples()));
+    let gaps = ends.zip(starts).map(|(start, end)| Span { start, end });
+    let silent = gaps.filter(|gap| gap.len_samples() >= MIN_SILENCE_SAMPLES);
+    silent
+        .map(|gap| Silence {
+            start: gap.start_secs(),
+            end: gap.end_secs(),
+            reason: SilenceReason::NoVoice,
+            channel: None,
+        })
+        .collect()
 }
 
 /// Has the chunker cut the clip.
@@ -161,46 +259,6 @@ async fn cut(
         .map_err(failed("chunker", scope))?;
     tracing::debug!(request_id = %scope.request_id, spans = ?spans, "cut");
     Ok(spans)
-}
-
-/// The model's window from the start of a span: what the language is detected on.
-fn window(clip: &Clip, first: Span) -> Span {
-    let end = first
-        .start
-        .saturating_add(auricle_speech::MAX_CHUNK_SAMPLES);
-    Span {
-        start: first.start,
-        end: end.min(clip.len_samples()),
-    }
-}
-
-/// The language that needs no detection: the one that was said, or the only one of several said that
-/// the model knows.
-fn asked_language(
-    options: &TranscribeOptions,
-    lease: &Lease,
-) -> Result<Option<Language>, SpeechError> {
-    let said = match &options.language {
-        Some(one) => std::slice::from_ref(one),
-        None => options.languages.as_slice(),
-    };
-    let mut knows = said.iter().copied().filter(|one| known(lease, *one));
-    match (knows.next(), knows.next(), said.first()) {
-        (Some(only), None, _) => Ok(Some(only)),
-        (None, None, Some(unknown)) => Err(SpeechError::UnknownLanguage(unknown.code().into())),
-        _ => Ok(None),
-    }
-}
-
-fn known(lease: &Lease, language: Language) -> bool {
-    lease.engine().is_multilingual() || language == Language::ENGLISH
-}
-
-/// The likeliest language, of `candidates` where there are some.
-fn best(scores: &[LanguageScore], candidates: &[Language]) -> Language {
-    let mut languages = scores.iter().map(|score| score.language);
-    let fits = |language: &Language| candidates.is_empty() || candidates.contains(language);
-    languages.find(fits).unwrap_or(Language::ENGLISH)
 }
 
 /// A consumer that is gone ends the transcription; its error is seen by nobody.

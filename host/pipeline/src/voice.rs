@@ -8,6 +8,7 @@ use std::sync::Arc;
 use auricle_capability::{RequestScope, SpeechError, Voices};
 use auricle_speech::{
     Clip, GraphResult, GraphWork, MAX_GRAPH_JOB_SAMPLES, Span, VOICE_FRAME_SAMPLES, VoiceStream,
+    clip_gain,
 };
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -55,6 +56,7 @@ impl Inner {
     ) -> Result<Arc<[f32]>, SpeechError> {
         let (graphs, model) = self.voice()?;
         let lease = &graphs.lease(model).await?;
+        let gain = gain(clip).await?;
         let pieces = pieces(clip.len_samples()).into_iter().enumerate();
         let found: Vec<Vec<f32>> = stream::iter(pieces)
             .map(|(number, span)| async move {
@@ -62,6 +64,7 @@ impl Inner {
                     clip: clip.clone(),
                     span,
                     warm_samples: WARM_FRAMES * VOICE_FRAME_SAMPLES,
+                    gain,
                 };
                 match graphs.run(scope, lease, work, number > 0).await? {
                     GraphResult::Voice(probabilities) => Ok(probabilities),
@@ -73,6 +76,13 @@ impl Inner {
             .await?;
         Ok(found.concat().into())
     }
+}
+
+/// What the clip's samples are multiplied by. Reads all of them, away from other requests' threads.
+async fn gain(clip: &Clip) -> Result<f32, SpeechError> {
+    let clip = clip.clone();
+    let read = tokio::task::spawn_blocking(move || clip_gain(clip.samples()));
+    read.await.map_err(|_| SpeechError::Internal)
 }
 
 impl Voices for Pipeline {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::detection::{DetectedSegments, Detection};
 use crate::language::Language;
 use crate::options::DecodeOptions;
 use crate::transcript::{LanguageScore, Segment};
@@ -64,6 +65,12 @@ pub trait Engine: Send + Sync {
     /// Whether the model knows languages other than English.
     fn is_multilingual(&self) -> bool;
 
+    /// Whether the model has a token for `language`. Not every multilingual model has all of
+    /// [`Language::all`].
+    fn knows(&self, language: Language) -> bool {
+        self.is_multilingual() || language == Language::ENGLISH
+    }
+
     /// Bytes of weights held, about.
     fn memory_bytes(&self) -> u64;
 
@@ -90,6 +97,24 @@ pub trait EngineSession: Send {
         options: &DecodeOptions,
         cancel: &CancelFlag,
     ) -> Result<Vec<Segment>, EngineError>;
+
+    /// As [`EngineSession::transcribe`], in the language that is detected in `samples`. An engine may
+    /// do both with one encoder pass.
+    ///
+    /// # Errors
+    /// As [`EngineSession::transcribe`].
+    fn transcribe_detected(
+        &mut self,
+        samples: &[f32],
+        detection: &Detection,
+        options: &DecodeOptions,
+        cancel: &CancelFlag,
+    ) -> Result<DetectedSegments, EngineError> {
+        let scores = self.detect_language(samples, cancel)?;
+        let detected = detection.choose(&scores, samples.len());
+        let segments = self.transcribe(samples, detected.language, options, cancel)?;
+        Ok(DetectedSegments { detected, segments })
+    }
 
     /// Scores every language that the model knows on the first 30 s of `samples`, best first.
     ///

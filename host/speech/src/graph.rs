@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::audio::{Clip, SAMPLE_RATE, Span};
 use crate::engine::{CancelFlag, EngineError, ModelFiles};
+use crate::level::VoiceGain;
 use crate::tensor::NamedTensor;
 
 /// Samples of a frame of voice activity: 32 ms, fixed by the model (Silero VAD at 16 kHz).
@@ -25,6 +26,8 @@ pub struct VoiceStream {
     pub state: Vec<f32>,
     /// The samples that the next frame is read with, then those that wait; empty at the start.
     pub waiting: Vec<f32>,
+    /// What frames are multiplied by; of live audio by default.
+    pub gain: VoiceGain,
 }
 
 /// What to compute.
@@ -40,6 +43,9 @@ pub enum GraphWork {
         /// Samples before the part that the model is run over first, so that its state fits; fewer
         /// when the clip has fewer.
         warm_samples: u64,
+        /// What samples are multiplied by: the gain of the whole clip
+        /// ([`clip_gain`](crate::clip_gain)).
+        gain: f32,
     },
     /// Live audio: the probabilities of the frames that become whole.
     VoiceStream {
@@ -177,6 +183,7 @@ mod tests {
                 clip: Clip::new(Vec::new()),
                 span: Span { start, end },
                 warm_samples: 159_744,
+                gain: 1.0,
             }
             .audio_samples()
         };

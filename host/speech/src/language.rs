@@ -1,10 +1,17 @@
-//! Whisper's languages.
+//! Whisper's languages, and how callers spell them.
+
+mod tag;
 
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
+pub use tag::{ChineseScript, LanguageTag, is_chinese};
+
 /// A language that Whisper knows.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Language(u8);
 
 /// Code and English name of every language, in the order of Whisper's language tokens
@@ -153,14 +160,26 @@ impl Language {
     }
 }
 
+impl From<Language> for String {
+    fn from(language: Language) -> Self {
+        language.code().to_owned()
+    }
+}
+
+impl TryFrom<String> for Language {
+    type Error = UnknownLanguage;
+
+    fn try_from(text: String) -> Result<Self, UnknownLanguage> {
+        text.parse()
+    }
+}
+
 impl FromStr for Language {
     type Err = UnknownLanguage;
 
-    /// Takes a code or an English name, in any case.
+    /// Takes every spelling that a [`LanguageTag`] may have.
     fn from_str(text: &str) -> Result<Self, UnknownLanguage> {
-        Self::all()
-            .find(|l| l.code().eq_ignore_ascii_case(text) || l.name().eq_ignore_ascii_case(text))
-            .ok_or_else(|| UnknownLanguage(text.to_owned()))
+        text.parse().map(|tag: LanguageTag| tag.language)
     }
 }
 
@@ -176,9 +195,9 @@ impl fmt::Debug for Language {
     }
 }
 
-/// A language that Whisper does not know.
+/// A language that Whisper does not have.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown language '{0}': use a code such as 'en' or 'de', or an English name")]
+#[error("unknown language '{0}': use a code such as 'en', 'pt-BR' or 'deu', or an English name")]
 pub struct UnknownLanguage(pub String);
 
 #[cfg(test)]

@@ -6,7 +6,9 @@
 //! # Layout
 //! - [`audio`]: sample rate, [`Clip`], [`Span`].
 //! - [`class`]: how urgent work is.
+//! - [`detection`]: the language of one chunk.
 //! - [`language`]: Whisper's languages, codes and names.
+//! - [`level`]: the gain of soft recordings.
 //! - [`memory`]: host memory reserved before it is allocated.
 //! - [`transcript`]: words, segments, turns, the finished transcript.
 //! - [`options`]: what a caller asks of a transcription.
@@ -17,9 +19,11 @@
 
 pub mod audio;
 pub mod class;
+pub mod detection;
 pub mod engine;
 pub mod graph;
 pub mod language;
+pub mod level;
 pub mod memory;
 pub mod options;
 pub mod tenant;
@@ -28,12 +32,14 @@ pub mod transcript;
 
 pub use audio::{Clip, MAX_CHUNK_SAMPLES, SAMPLE_RATE, Span};
 pub use class::RequestClass;
+pub use detection::{Detected, DetectedSegments, Detection};
 pub use engine::{CancelFlag, Engine, EngineError, EngineLoader, EngineSession, ModelFiles};
 pub use graph::{
     GraphEngine, GraphLoader, GraphResult, GraphSession, GraphWork, MAX_GRAPH_JOB_SAMPLES,
     VOICE_FRAME_SAMPLES, VoiceStream, tensor_samples,
 };
-pub use language::Language;
+pub use language::{ChineseScript, Language, LanguageTag, UnknownLanguage, is_chinese};
+pub use level::{AUDIBLE_LEVEL, VoiceGain, amplified, clip_gain};
 pub use memory::{MemoryReservation, ReserveError};
 pub use options::{
     DecodeOptions, KnownVoice, SpeakerOptions, Task, TranscribeOptions, VoiceOptions,
@@ -41,5 +47,6 @@ pub use options::{
 pub use tenant::TenantId;
 pub use tensor::{ElementType, NamedTensor, Tensor, TensorData, TensorError};
 pub use transcript::{
-    DropReason, DroppedSegment, LanguageScore, Segment, TokenLogprob, Transcript, Turn, Word,
+    DropReason, DroppedSegment, LanguageScore, Segment, Silence, SilenceReason, TokenLogprob,
+    Transcript, Turn, Word,
 };

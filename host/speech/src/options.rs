@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::audio::Clip;
-use crate::language::Language;
+use crate::language::{ChineseScript, Language};
 
 /// What to make of the speech.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -51,11 +51,13 @@ pub struct UnknownTask(pub String);
 pub struct TranscribeOptions {
     /// Model name; `None` is the server's default model.
     pub model: Option<String>,
-    /// The spoken language; `None` has the model detect it.
+    /// The spoken language; `None` has the model detect that of each chunk.
     pub language: Option<Language>,
-    /// The languages that it detects one of; empty means all. They do not count where `language` is
-    /// there.
+    /// The candidates of the detection; empty means all languages. They do not count where `language`
+    /// is there.
     pub languages: Vec<Language>,
+    /// The script of Chinese text; `None` is that of the transcript's first segment that tells.
+    pub script: Option<ChineseScript>,
     /// How the clip is to be cut; `None` is the deployment's way.
     pub chunking: Option<VoiceOptions>,
     /// How to decode.

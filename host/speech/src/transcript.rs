@@ -58,6 +58,9 @@ pub struct Segment {
     pub speaker: Option<String>,
     /// The channel of the file, from 0, where each was transcribed for itself.
     pub channel: Option<u32>,
+    /// The language that was spoken, also where the text is a translation; `None` where it is not
+    /// known.
+    pub language: Option<Language>,
 }
 
 /// Why a segment is no part of the transcript.
@@ -95,6 +98,37 @@ pub struct DroppedSegment {
     pub score: f32,
 }
 
+/// Why a stretch of a clip was not recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SilenceReason {
+    /// The chunker left it out: there is no speech in it.
+    NoVoice,
+}
+
+impl SilenceReason {
+    /// `no_voice`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoVoice => "no_voice",
+        }
+    }
+}
+
+/// A stretch of a clip that no model heard, and of which the transcript has nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Silence {
+    /// Start in seconds from the start of the clip.
+    pub start: f64,
+    /// End in seconds from the start of the clip; after `start`.
+    pub end: f64,
+    /// Why it was left out.
+    pub reason: SilenceReason,
+    /// The channel of the file, from 0, where each was transcribed for itself.
+    pub channel: Option<u32>,
+}
+
 /// One speaker's uninterrupted stretch of speech. Turns of different speakers may overlap.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Turn {
@@ -118,12 +152,16 @@ pub struct LanguageScore {
 /// A finished transcription.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transcript {
-    /// The language that was spoken (detected, or as the caller said).
+    /// The language that was spoken (detected, or as the caller said), the one with the most speech.
     pub language: Language,
+    /// All languages that were spoken, the one with the most speech first; empty without speech.
+    pub languages: Vec<Language>,
     /// Segments in order of time.
     pub segments: Vec<Segment>,
     /// Segments that were left out, in order of time.
     pub dropped: Vec<DroppedSegment>,
+    /// Stretches that were not recognised, in order of time.
+    pub silence: Vec<Silence>,
     /// Speakers in order of first appearance; empty when nobody asked who spoke.
     pub speakers: Vec<String>,
     /// The language of each channel, where each was transcribed for itself; else empty.
@@ -142,13 +180,25 @@ impl Transcript {
         let duration = channels.iter().map(|it| it.duration_secs);
         let mut all = Self {
             language: language.unwrap_or(Language::ENGLISH),
+            languages: Vec::new(),
             segments: Vec::new(),
             dropped: Vec::new(),
+            silence: Vec::new(),
             speakers: Vec::new(),
             channels: channels.iter().map(|it| it.language).collect(),
             duration_secs: duration.fold(0.0, f64::max),
         };
         for (channel, one) in (0..).zip(channels) {
+            for language in one.languages {
+                if !all.languages.contains(&language) {
+                    all.languages.push(language);
+                }
+            }
+            all.silence
+                .extend(one.silence.into_iter().map(|silence| Silence {
+                    channel: Some(channel),
+                    ..silence
+                }));
             all.segments
                 .extend(one.segments.into_iter().map(|segment| Segment {
                     channel: Some(channel),
@@ -160,8 +210,9 @@ impl Transcript {
                     dropped
                 }));
         }
-        // Both sorts keep the order of channels among equals.
+        // All sorts keep the order of channels among equals.
         all.segments.sort_by(|a, b| a.start.total_cmp(&b.start));
+        all.silence.sort_by(|a, b| a.start.total_cmp(&b.start));
         all.dropped
             .sort_by(|a, b| a.segment.start.total_cmp(&b.segment.start));
         for (id, segment) in (0..).zip(&mut all.segments) {

@@ -60,12 +60,7 @@ impl Queue {
 
     /// Starts a piece. A busy server costs this piece its text; an error that is the request's own is
     /// returned.
-    pub fn start(
-        &mut self,
-        clip: &Clip,
-        options: Options,
-        end: Position,
-    ) -> Result<(), Failure> {
+    pub fn start(&mut self, clip: &Clip, options: Options, end: Position) -> Result<(), Failure> {
         let state = match start(clip, options).map_err(Failure::from) {
             Ok(transcription) => State::Running {
                 transcription,
@@ -134,7 +129,9 @@ fn advance(
             segments.extend(more);
             None
         }
-        Ok(Some(Event::Language(_) | Event::Dropped(_) | Event::Progress(_))) => None,
+        Ok(Some(
+            Event::Language(_) | Event::Dropped(_) | Event::Silence(_) | Event::Progress(_),
+        )) => None,
         Ok(Some(Event::Finished(summary))) => Some(Ok(Text {
             text: joined_text(segments),
             language: summary.language,

@@ -5,6 +5,7 @@
 
 use auricle_formats::{LogprobBody, Usage, languages, logprobs};
 use auricle_guest::speech::{Segment, SpeechError};
+use auricle_speech::Language;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -74,8 +75,8 @@ impl Events {
         sent
     }
 
-    /// The end: the whole text, which is in the language of this code, and what it cost.
-    pub fn done(&self, language: Option<&str>) -> String {
+    /// The end: the whole text, the languages that were spoken, and what it cost.
+    pub fn done(&self, spoken: &[Language]) -> String {
         let mut done = json!({
             "type": "transcript.text.done",
             "text": self.text,
@@ -84,10 +85,8 @@ impl Events {
         if self.asked.logprobs {
             put(&mut done, "logprobs", json!(self.logprobs));
         }
-        let heard = !self.text.is_empty();
-        let language = language.and_then(|code| code.parse().ok());
-        if let Some(language) = language.filter(|_| self.asked.tells_languages()) {
-            put(&mut done, "languages", json!(languages(language, heard)));
+        if self.asked.tells_languages() {
+            put(&mut done, "languages", json!(languages(spoken)));
         }
         event(&done) + "data: [DONE]\n\n"
     }

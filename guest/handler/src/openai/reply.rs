@@ -4,7 +4,7 @@ use auricle_formats::{
     Plain, Verbose, diarized_json, json, srt, text, translation_json, verbose_json, vtt,
 };
 use auricle_guest::http::Response;
-use auricle_guest::speech::{self, DropReason, Task};
+use auricle_guest::speech::{self, DropReason, SilenceReason, Task};
 use auricle_guest::transcriber::Collected;
 use auricle_speech::{self as plain, Transcript};
 
@@ -93,6 +93,7 @@ impl Labels {
             words: segment.words.into_iter().map(|w| self.word(w)).collect(),
             speaker: self.of(segment.speaker),
             channel: None,
+            language: language(segment.language),
         }
     }
 
@@ -104,6 +105,22 @@ impl Labels {
             probability: word.probability,
             speaker: self.of(word.speaker),
         }
+    }
+}
+
+/// The language of a code that a component may have written.
+fn language(code: Option<String>) -> Option<plain::Language> {
+    code?.parse().ok()
+}
+
+fn silence(silence: speech::Silence) -> plain::Silence {
+    plain::Silence {
+        start: silence.start,
+        end: silence.end,
+        reason: match silence.reason {
+            SilenceReason::NoVoice => plain::SilenceReason::NoVoice,
+        },
+        channel: None,
     }
 }
 
@@ -120,6 +137,11 @@ pub fn transcript(all: Collected, labels: &mut Labels) -> Transcript {
     let speakers = summary.speakers.into_iter();
     Transcript {
         language: summary.language.parse().unwrap_or(plain::Language::ENGLISH),
+        languages: summary
+            .languages
+            .iter()
+            .flat_map(|code| code.parse())
+            .collect(),
         speakers: speakers
             .filter_map(|label| labels.of(Some(label)))
             .collect(),
@@ -141,6 +163,7 @@ pub fn transcript(all: Collected, labels: &mut Labels) -> Transcript {
                 score: dropped.score,
             })
             .collect(),
+        silence: all.silence.into_iter().map(silence).collect(),
         channels: Vec::new(),
         duration_secs: summary.duration,
     }

@@ -55,7 +55,7 @@ impl Sse {
                     }
                 }
                 Ok(None) => {
-                    let done = self.events.done(self.channels.language());
+                    let done = self.events.done(&self.channels.languages());
                     return response.write(done.as_bytes());
                 }
                 Err(error) => return response.write(failed(error).as_bytes()),

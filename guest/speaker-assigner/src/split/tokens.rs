@@ -78,6 +78,7 @@ mod tests {
             no_speech_prob: 0.0,
             words: Vec::new(),
             speaker: None,
+            language: None,
         };
         let parts = split(&segment, &[6]);
         let said = |part: &Part| {

@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use auricle_capability::{Channels, Event, Services};
 use auricle_formats::SubtitleOptions;
-use auricle_speech::{Clip, DecodeOptions, Language, Task, TranscribeOptions, Transcript};
+use auricle_speech::{Clip, DecodeOptions, LanguageTag, Task, TranscribeOptions, Transcript};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{Format, TranscribeArgs};
@@ -74,11 +74,12 @@ fn options(args: &TranscribeArgs) -> Result<TranscribeOptions> {
         .language
         .as_deref()
         .filter(|language| !language.eq_ignore_ascii_case(DETECT))
-        .map(str::parse::<Language>)
+        .map(str::parse::<LanguageTag>)
         .transpose()?;
     Ok(TranscribeOptions {
         model: args.model.clone(),
-        language,
+        language: language.map(|tag| tag.language),
+        script: language.and_then(|tag| tag.script),
         decode: DecodeOptions {
             task: args.task.parse::<Task>()?,
             prompt: args.prompt.clone(),
@@ -131,19 +132,22 @@ async fn recognise(
 ) -> Result<Transcript> {
     let scope = scope("transcribe");
     let mut events = node.pipeline.transcribe(&scope, clip, options)?;
-    let (mut segments, mut dropped) = (Vec::new(), Vec::new());
+    let (mut segments, mut dropped, mut silence) = (Vec::new(), Vec::new(), Vec::new());
     let before = bar.position();
     while let Some(event) = events.next().await {
         match event? {
             Event::Language(_) => {}
             Event::Segments(more) => segments.extend(more),
             Event::Dropped(more) => dropped.extend(more),
+            Event::Silence(more) => silence.extend(more),
             Event::Progress(share) => bar.set_position(before + (f64::from(share) * STEPS) as u64),
             Event::Finished(summary) => {
                 return Ok(Transcript {
                     language: summary.language,
+                    languages: summary.languages,
                     segments,
                     dropped,
+                    silence,
                     speakers: summary.speakers,
                     channels: Vec::new(),
                     duration_secs: summary.duration_secs,

@@ -139,6 +139,7 @@ fn in_pieces(session: &mut dyn GraphSession, clip: &Clip, warm_frames: u64) -> V
                 end: clip.len_samples().min((number + 1) * step),
             },
             warm_samples: warm_frames * VOICE_FRAME_SAMPLES,
+            gain: 1.0,
         };
         let GraphResult::Voice(piece) = session.run(&work, &CancelFlag::new()).unwrap() else {
             panic!("another result");

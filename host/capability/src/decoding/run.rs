@@ -22,7 +22,7 @@ use super::{Channels, HostClip, HostFile, Media, MediaError, MediaHint};
 use crate::bindings::decoder::exports::auricle::pipeline::decoder::DecodeFailure;
 use crate::bindings::imports::auricle::audio::types::Hint;
 use crate::call::{Guests, counted, run_within_budget};
-use crate::roles::DecoderComponent;
+use crate::roles::{DecoderComponent, Versioned};
 use crate::services::RequestScope;
 use crate::state::Grants;
 
@@ -173,11 +173,19 @@ async fn decode(
     let outcome = run_within_budget(&mut store, async |store| {
         let meter = Arc::clone(store.data().cpu_meter());
         meter.take_core().await;
-        let guest = decoder.component.0.instantiate_async(&mut *store).await?;
-        guest
-            .auricle_pipeline_decoder()
-            .call_decode(store, &hint)
-            .await
+        match &decoder.component.0 {
+            Versioned::Current(decoder) => {
+                let guest = decoder.instantiate_async(&mut *store).await?;
+                let guest = guest.auricle_pipeline_decoder();
+                guest.call_decode(store, &hint).await
+            }
+            Versioned::V0_1(decoder) => {
+                let guest = decoder.instantiate_async(&mut *store).await?;
+                let guest = guest.auricle_pipeline_decoder();
+                let outcome = guest.call_decode(store, &hint).await?;
+                Ok(outcome.map_err(Into::into))
+            }
+        }
     })
     .await;
     // That a file cannot be decoded is an answer; what the host cut off is nobody's failure.

@@ -21,6 +21,7 @@ fn segment(start: f64, end: f64, text: &str, speaker: Option<&str>) -> Segment {
         words: Vec::new(),
         speaker: speaker.map(str::to_owned),
         channel: None,
+        language: None,
     }
 }
 
@@ -43,8 +44,10 @@ fn timed(words: &[(&str, f64, f64)]) -> Segment {
 fn transcript(segments: Vec<Segment>) -> Transcript {
     Transcript {
         language: Language::ENGLISH,
+        languages: Vec::new(),
         segments,
         dropped: Vec::new(),
+        silence: Vec::new(),
         speakers: Vec::new(),
         channels: Vec::new(),
         duration_secs: 10.0,

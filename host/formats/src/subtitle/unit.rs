@@ -1,9 +1,10 @@
 //! Text in pieces that a line break never cuts, each with its times.
 //!
-//! Where a line may break is Unicode's line breaking algorithm (UAX 14), so that languages without
-//! spaces break where they may as well. Times are those of the words; between words, and where there
+//! Where a line may break is Unicode's line breaking algorithm (UAX 14), narrowed to the ends of phrases
+//! in Chinese, Japanese and Korean (`phrase`). Times are those of the words; between words, and where there
 //! are none, time passes evenly with the characters.
 
+use super::phrase::Phrases;
 use auricle_speech::Segment;
 use unicode_linebreak::linebreaks;
 use unicode_width::UnicodeWidthChar;
@@ -42,7 +43,8 @@ pub(super) fn units(segment: &Segment, max_width: usize) -> Vec<Unit> {
     let clock = Clock::new(segment, &text);
     let mut units = Vec::new();
     let mut from = 0;
-    for (to, _) in linebreaks(&text) {
+    let phrases = Phrases::of(&text);
+    for (to, _) in linebreaks(&text).filter(|(to, _)| phrases.may_break(&text, *to)) {
         let piece = text.get(from..to).unwrap_or_default();
         push(&mut units, piece, from, &clock, max_width);
         from = to;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auricle_speech::{
-    CancelFlag, Clip, DecodeOptions, Engine, EngineError, EngineSession, Language, LanguageScore,
-    RequestClass, SAMPLE_RATE, Segment, Span, TenantId,
+    CancelFlag, Clip, DecodeOptions, DetectedSegments, Detection, Engine, EngineError,
+    EngineSession, Language, LanguageScore, RequestClass, SAMPLE_RATE, Segment, Span, TenantId,
+    amplified, clip_gain,
 };
 
 use crate::error::InferenceError;
@@ -72,6 +73,13 @@ pub enum Work {
         /// How to decode.
         options: DecodeOptions,
     },
+    /// Recognise the speech in it, in the language that is detected in it.
+    TranscribeDetected {
+        /// Which languages it may be.
+        detection: Detection,
+        /// How to decode.
+        options: DecodeOptions,
+    },
     /// Score the languages on its first 30 s.
     DetectLanguage,
 }
@@ -105,6 +113,8 @@ pub struct SpanJob {
 pub enum SpanResult {
     /// For [`Work::Transcribe`]: times count from the start of the clip, ids from 0 in the span.
     Segments(Vec<Segment>),
+    /// For [`Work::TranscribeDetected`]: the same, with the language.
+    Detected(DetectedSegments),
     /// For [`Work::DetectLanguage`]: best first.
     Languages(Vec<LanguageScore>),
 }
@@ -152,11 +162,18 @@ impl Job for SpanJob {
 
     fn run(&self, session: &mut Self::Session) -> Result<SpanResult, InferenceError> {
         let samples = self.clip.slice(self.span);
+        let samples = &amplified(samples, clip_gain(samples));
         match &self.work {
             Work::Transcribe { language, options } => {
                 let mut segments = session.transcribe(samples, *language, options, &self.cancel)?;
                 shift(&mut segments, self.span.start_secs());
                 Ok(SpanResult::Segments(segments))
+            }
+            Work::TranscribeDetected { detection, options } => {
+                let mut found =
+                    session.transcribe_detected(samples, detection, options, &self.cancel)?;
+                shift(&mut found.segments, self.span.start_secs());
+                Ok(SpanResult::Detected(found))
             }
             Work::DetectLanguage => Ok(SpanResult::Languages(
                 session.detect_language(samples, &self.cancel)?,

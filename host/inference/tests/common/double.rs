@@ -121,6 +121,7 @@ impl EngineSession for DoubleSession {
             }],
             speaker: None,
             channel: None,
+            language: None,
         }])
     }
 

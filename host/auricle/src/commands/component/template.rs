@@ -132,7 +132,7 @@ fn world(role: NewRoleArg) -> String {
     };
     format!(
         "package local:component;\n\n/// What this component may use, and what it offers.\nworld component {{\n    \
-         include auricle:pipeline/{included}@0.1.0;\n}}\n"
+         include auricle:pipeline/{included}@0.2.0;\n}}\n"
     )
 }
 
