@@ -41,6 +41,8 @@ mod decoding;
 mod deploying;
 /// Components come into their roles: at the start, by a swap, out of the cache.
 mod deployment;
+/// Device time, and texts that do not depend on it.
+mod device;
 /// Floods, smuggled requests and forms that are built to be held.
 mod edge;
 /// What hostile components and clients do, all of it beside a tenant that must not notice; `make soak`.

@@ -20,12 +20,15 @@ use crate::encoder;
 use crate::loader::Model;
 use crate::text::{compression_ratio, utf8_of};
 
-/// Decodings drawn at a temperature above 0, of which the most probable is taken (`best_of` of
-/// openai-whisper's command line).
-const BEST_OF: c_int = 5;
+/// Decodings drawn at a temperature above 0, of which the most probable is taken. openai-whisper's
+/// command line draws 5; each costs as much as a greedy one.
+const BEST_OF: c_int = 3;
 
-/// Step of the temperature ladder (`temperature_increment_on_fallback`).
-pub(crate) const TEMPERATURE_STEP: f32 = 0.2;
+/// First temperature of the ladder.
+pub(crate) const FIRST_TEMPERATURE: f32 = 0.2;
+
+/// Step of the ladder: 0.2, 0.6 and 1.0. openai-whisper also tries 0.4 and 0.8.
+const TEMPERATURE_STEP: f32 = 0.4;
 
 /// whisper.cpp's stand-in for the compression ratio while it climbs by itself: entropy of the last
 /// 32 tokens below which they count as a repetition (its default).
@@ -48,6 +51,11 @@ pub(crate) struct Attempt {
     pub(crate) avg_logprob: f32,
     pub(crate) compression_ratio: f32,
     pub(crate) temperature: f32,
+    /// Without surrounding spaces.
+    pub(crate) text: String,
+    /// Whether the decoder ended the text itself, by a time at the window's end or by the token for
+    /// the end; else it reached the limit of tokens.
+    pub(crate) finished: bool,
 }
 
 /// What to decode and how.
@@ -65,6 +73,17 @@ pub(crate) struct Request<'a> {
     /// Whether whisper.cpp goes up the ladder from `temperature` by itself, which spares the
     /// encoder, until the mean log-probability is above this.
     pub(crate) climb_until: Option<f32>,
+    /// Tokens of one decoding at most.
+    pub(crate) max_tokens: usize,
+    /// Counts the tokens of all decodings.
+    pub(crate) decoded: &'a Cell<usize>,
+}
+
+impl Request<'_> {
+    /// Whether tokens are drawn at random; whisper.cpp does so in beam search too.
+    pub(crate) fn is_random(&self) -> bool {
+        self.temperature > 0.0 || self.climb_until.is_some() || self.beam_size > 1
+    }
 }
 
 /// Runs one attempt. `None` when whisper.cpp found no text at all.
@@ -80,7 +99,9 @@ pub(crate) fn run(
         notes: &model.notes,
         vocab: usize::try_from(model.context.n_vocab()).unwrap_or_default(),
         ladder_steps: Cell::new(0),
-        encoded: Cell::new(request.encoded),
+        // What is drawn at random begins on a fresh state.
+        encoded: Cell::new(request.encoded && !request.is_random()),
+        decoded: request.decoded,
     };
     let mut params = params(request);
     install_callbacks(&mut params, &filter);
@@ -174,6 +195,7 @@ fn params<'p>(request: &Request<'p>) -> FullParams<'static, 'p> {
     params.set_translate(request.task == Task::Translate);
     params.set_audio_ctx(request.audio_positions as c_int);
     params.set_temperature(request.temperature);
+    params.set_max_tokens(request.max_tokens as c_int);
     match request.climb_until {
         Some(logprob_threshold) => {
             params.set_temperature_inc(TEMPERATURE_STEP);
@@ -245,6 +267,8 @@ struct Filter<'a> {
     vocab: usize,
     /// How many decodings began: 1 + the steps climbed.
     ladder_steps: Cell<u32>,
+    /// Tokens of all decodings.
+    decoded: &'a Cell<usize>,
     /// Whether the next encoder pass need not be computed.
     encoded: Cell<bool>,
 }
@@ -291,6 +315,7 @@ unsafe extern "C" fn filter_logits(
         let logits = std::slice::from_raw_parts_mut(logits, filter.vocab);
         (filter, tokens, logits)
     };
+    filter.decoded.set(filter.decoded.get() + 1);
     if tokens.is_empty() {
         filter.ladder_steps.set(filter.ladder_steps.get() + 1);
         filter.slot.disarm_graphs();
@@ -346,10 +371,13 @@ fn read(state: &WhisperState, model: &Model, temperature: f32) -> Option<Attempt
         bytes.extend_from_slice(model.context.token_to_bytes(token.id).unwrap_or_default());
     }
     let sum: f32 = tokens.iter().map(|token| token.logprob).sum();
+    let text = utf8_of(&bytes).trim().to_owned();
     Some(Attempt {
         avg_logprob: sum / tokens.len().max(1) as f32,
-        compression_ratio: compression_ratio(utf8_of(&bytes).trim()),
+        compression_ratio: compression_ratio(&text),
         temperature,
+        finished: tokens.last().is_some_and(|token| token.id >= eot),
+        text,
         tokens,
     })
 }

@@ -14,6 +14,7 @@
 //! - `ladder`: which attempt to accept, Whisper's rules of temperature fallback.
 //! - `rest`: whether a window holds more than its first pass found.
 //! - `split`: the token stream cut into timed pieces.
+//! - `window`: the length of a window, and of its part of the encoder.
 //! - `words`: tokens grouped into words with times.
 //! - `text`: UTF-8 across tokens, compression ratio, tags such as `[Music]`.
 //! - `abort`: how a set cancel flag reaches a running graph.
@@ -43,6 +44,7 @@ mod rest;
 mod session;
 mod split;
 mod text;
+mod window;
 mod words;
 
 pub use encoder::passes as encoder_passes;

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use whisper_rs::{DtwParameters, WhisperContext, WhisperContextParameters};
 
 use crate::header::{HEADER_BYTES, Header};
+use crate::prompt::Prompts;
 use crate::session::WhisperSession;
 use crate::{abort, encoder, log, matmul};
 
@@ -133,6 +134,7 @@ pub(crate) struct Model {
     pub(crate) audio_positions: usize,
     /// First tokens of musical notes, never wanted in a transcript.
     pub(crate) notes: Vec<i32>,
+    pub(crate) prompts: Prompts,
 }
 
 impl Model {
@@ -149,6 +151,7 @@ impl Model {
             header,
             word_times,
             notes,
+            prompts: Prompts::default(),
         }
     }
 }

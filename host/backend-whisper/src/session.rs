@@ -1,6 +1,6 @@
 //! One thread's working memory on a model, and the passes over one chunk.
 
-use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use auricle_speech::{
@@ -10,17 +10,14 @@ use auricle_speech::{
 use whisper_rs::WhisperState;
 
 use crate::abort::{AbortSlot, with_slot};
-use crate::attempt::{self, Attempt, Failure, Request, TEMPERATURE_STEP, Token};
-use crate::ladder::{Verdict, choose, judge};
-use crate::loader::{FUSED_ATTENTION, Model};
+use crate::attempt::{self, Attempt, FIRST_TEMPERATURE, Failure, Request, Token};
+use crate::ladder::{MAX_CLIMB_TOKENS, Verdict, choose, judge, max_tokens};
+use crate::loader::Model;
 use crate::split::{Marks, Piece, Split, split};
 use crate::text::{is_non_speech_tag, utf8_of};
+use crate::window::{SAMPLES_PER_CS, audio_positions, cs, padded, secs};
 use crate::words::{self, TextToken, has_spaces};
-use crate::{encoder, prompt, rest};
-
-/// Shortest window given to whisper.cpp; shorter ones get silence behind them. It ignores
-/// windows under 0.1 s and warns under 1 s.
-const MIN_WINDOW_SAMPLES: usize = SAMPLE_RATE as usize * 11 / 10;
+use crate::{encoder, rest};
 
 /// A window without one sample above this (-80 dB, three steps of 16 bits) is silent,
 /// and Whisper is not asked: it says "you" or "Thank you." to digital silence.
@@ -33,23 +30,12 @@ const MAX_PASSES: usize = 4;
 /// of Whisper's threshold for a failed decoding.
 const BELIEVED_LOGPROB: f32 = -0.5;
 
-/// How much later than the place where the text stops its words may be.
-const MAX_BELIED_SECS: f64 = 1.0;
+/// Longest chunk in which nothing is recognised: 0.2 s hold no word that Whisper could tell from
+/// noise, and it writes "Thank you." whatever they hold.
+const UNINTELLIGIBLE_SAMPLES: usize = SAMPLE_RATE as usize / 5;
 
-/// Samples in a hundredth of a second.
-const SAMPLES_PER_CS: usize = SAMPLE_RATE as usize / 100;
-
-/// Samples per position of the encoder's output (20 ms).
-const SAMPLES_PER_POSITION: usize = SAMPLE_RATE as usize / 50;
-
-/// Silence behind a window that the encoder hears: 4 s. On 40 LibriSpeech clips with `base`
-/// (688 words, q8_0) 0.6 s of it gave 126 errors, 2 s 90, 4 s 85, 8 s 87 and all of it 86, in 27,
-/// 31, 34, 42 and 80 s.
-const SILENCE_POSITIONS: usize = 200;
-
-/// Positions are rounded up to this, which suits the matrix kernels. ggml's fused attention pads
-/// to 256 without masking what an earlier window left in the padding: there must be none.
-const POSITIONS_MULTIPLE: usize = if FUSED_ATTENTION { 256 } else { 64 };
+/// Shortest rest of a window that is decoded with the prompt, which costs as much as some 30 tokens.
+const MIN_PROMPTED_REST: usize = 5 * SAMPLE_RATE as usize;
 
 /// One thread's working memory on a model.
 pub struct WhisperSession {
@@ -79,13 +65,19 @@ impl EngineSession for WhisperSession {
         options: &DecodeOptions,
         cancel: &CancelFlag,
     ) -> Result<Vec<Segment>, EngineError> {
-        let call = self.call(samples, language, options, cancel)?;
+        let mut call = self.call(samples, language, options, cancel)?;
         let mut segments = Vec::new();
         let mut from = 0;
+        if samples.len() <= UNINTELLIGIBLE_SAMPLES {
+            return Ok(segments);
+        }
         for _ in 0..MAX_PASSES {
             let window = samples.get(from..).unwrap_or_default();
             if window.iter().all(|sample| sample.abs() < SILENCE_AMPLITUDE) {
                 break;
+            }
+            if from > 0 && window.len() < MIN_PROMPTED_REST {
+                call.prompt = Arc::default();
             }
             let Some(decoded) = self.decode(window, &call, cancel)? else {
                 break;
@@ -115,11 +107,10 @@ impl EngineSession for WhisperSession {
                 .or(silent_from.filter(|&from| rest::is_worth_a_doubt(window, from, new.iter())));
             match rest {
                 // A text that had to be drawn at random and is doubtful even so is no reason to
-                // believe in more of it, nor are timestamps that the words' own times belie.
+                // believe in more of it. Words' times have no say: the text is the same without.
                 Some(stopped)
-                    if (decoded.attempt.temperature <= options.temperature
-                        || decoded.attempt.avg_logprob >= BELIEVED_LOGPROB)
-                        && place.heard <= secs(from + stopped) + MAX_BELIED_SECS =>
+                    if decoded.attempt.temperature <= options.temperature
+                        || decoded.attempt.avg_logprob >= BELIEVED_LOGPROB =>
                 {
                     from += stopped;
                 }
@@ -130,6 +121,7 @@ impl EngineSession for WhisperSession {
         for (id, segment) in segments.iter_mut().enumerate() {
             segment.id = id as u32;
         }
+        words::separate(&mut segments, secs(samples.len()));
         Ok(segments)
     }
 
@@ -178,7 +170,9 @@ impl EngineSession for WhisperSession {
 struct Call<'a> {
     language: Language,
     options: &'a DecodeOptions,
-    prompt: Vec<i32>,
+    prompt: Arc<[i32]>,
+    /// Tokens decoded since the chunk began, at all temperatures.
+    decoded: Cell<usize>,
 }
 
 /// Where in the chunk a window lies, in seconds.
@@ -257,7 +251,8 @@ impl WhisperSession {
         Ok(Call {
             language,
             options,
-            prompt: prompt::tokens(&self.model.context, options),
+            prompt: self.model.prompts.tokens(&self.model.context, options),
+            decoded: Cell::default(),
         })
     }
 
@@ -269,37 +264,47 @@ impl WhisperSession {
         cancel: &CancelFlag,
     ) -> Result<Option<Decoded>, EngineError> {
         let options = call.options;
-        let window = padded(window);
+        let padded = padded(window);
         let mut request = Request {
-            samples: &window,
+            samples: &padded,
             language: call.language,
             task: options.task,
             beam_size: options.beam_size,
             prompt: &call.prompt,
-            audio_positions: audio_positions(window.len(), self.model.audio_positions),
+            audio_positions: audio_positions(padded.len(), self.model.audio_positions),
             encoded: std::mem::take(&mut self.encoded),
             temperature: options.temperature.clamp(0.0, 1.0),
             climb_until: None,
+            max_tokens: max_tokens(window.len()),
+            decoded: &call.decoded,
         };
-        let Some(first) = self.attempt(&request, cancel)? else {
+        let Some(mut first) = self.attempt(&request, cancel)? else {
             return Ok(None);
         };
         let no_speech_prob = self.no_speech_prob()?;
-        let attempt = match judge(&first, no_speech_prob, options) {
+        let mut verdict = judge(&first, window, no_speech_prob, options);
+        if verdict == Verdict::Climb && !request.prompt.is_empty() {
+            request.prompt = &[];
+            request.encoded = false;
+            let Some(unprompted) = self.attempt(&request, cancel)? else {
+                return Ok(None);
+            };
+            verdict = judge(&unprompted, window, no_speech_prob, options);
+            first = unprompted;
+        }
+        let attempt = match verdict {
             Verdict::Silence => return Ok(None),
-            Verdict::Accept => first,
-            Verdict::Climb => {
+            Verdict::Climb if call.decoded.get() < MAX_CLIMB_TOKENS => {
                 // What leaving silence out may have spoiled gets a full hearing first.
                 if request.audio_positions == 0 {
-                    request.temperature = TEMPERATURE_STEP;
+                    request.temperature = FIRST_TEMPERATURE;
                 }
-                // The first attempt has left it in the state.
-                request.encoded = request.audio_positions == 0;
                 request.audio_positions = 0;
                 request.climb_until = Some(options.logprob_threshold);
                 let second = self.attempt(&request, cancel)?;
-                choose(first, second, options)
+                choose(first, second, window, options)
             }
+            Verdict::Accept | Verdict::Climb => first,
         };
         Ok(Some(Decoded {
             attempt,
@@ -317,6 +322,11 @@ impl WhisperSession {
             return Err(EngineError::Cancelled);
         }
         let (model, slot) = (Arc::clone(&self.model), Arc::clone(&self.slot));
+        if request.is_random() {
+            // whisper.cpp seeds the first decoder when a state is made and never again: the text
+            // would depend on what the worker has decoded before.
+            self.state = None;
+        }
         let state = self.state()?;
         slot.arm(cancel);
         let result = attempt::run(state, &model, &slot, request);
@@ -450,35 +460,4 @@ fn ranked(probabilities: &[f32], known: usize) -> Vec<LanguageScore> {
         .collect();
     scores.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     scores
-}
-
-/// The window, with silence behind it if it is too short for whisper.cpp.
-fn padded(window: &[f32]) -> Cow<'_, [f32]> {
-    if window.len() >= MIN_WINDOW_SAMPLES {
-        return Cow::Borrowed(window);
-    }
-    let mut longer = window.to_vec();
-    longer.resize(MIN_WINDOW_SAMPLES, 0.0);
-    Cow::Owned(longer)
-}
-
-/// Encoder positions to compute for a window of `all`; 0 is all.
-///
-/// Whisper was trained on 30 s, mostly silence behind short speech, and whisper.cpp computes that
-/// silence in full. Leaving most of it out makes short windows several times faster and, with this
-/// margin, costs no accuracy; without a margin the decoder runs on and repeats itself.
-fn audio_positions(window_samples: usize, all: usize) -> usize {
-    let heard = window_samples.div_ceil(SAMPLES_PER_POSITION) + SILENCE_POSITIONS;
-    let rounded = heard.next_multiple_of(POSITIONS_MULTIPLE);
-    if rounded < all { rounded } else { 0 }
-}
-
-/// Playing time in hundredths of a second, rounded up.
-fn cs(samples: usize) -> i64 {
-    samples.div_ceil(SAMPLES_PER_CS) as i64
-}
-
-/// Playing time in seconds.
-fn secs(samples: usize) -> f64 {
-    samples as f64 / f64::from(SAMPLE_RATE)
 }

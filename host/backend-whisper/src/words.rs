@@ -67,15 +67,32 @@ pub(crate) fn words(tokens: &[TextToken<'_>], start: f64, end: f64, spaces: bool
         .collect()
 }
 
-/// Takes pauses out of the word times of a window's segments, and has each segment begin and end
-/// with its words, whose times are finer than its timestamp tokens. `samples` is the chunk.
+/// Takes pauses out of the word times of a window's segments. `samples` is the chunk.
 pub(crate) fn finish(segments: &mut [Segment], samples: &[f32]) {
     shorten_long_words(segments);
     for segment in segments {
         trim_silence(&mut segment.words, samples);
-        if let (Some(first), Some(last)) = (segment.words.first(), segment.words.last()) {
-            (segment.start, segment.end) = (first.start, last.end);
-        }
+    }
+}
+
+/// Makes the words of a chunk that lasts `limit` seconds follow each other: each one lasts a while and
+/// ends before the next begins. Warping gives neighbours the same time now and then, and passes over
+/// a chunk may overlap. What is right already stays.
+pub(crate) fn separate(segments: &mut [Segment], limit: f64) {
+    let words = segments.iter_mut().flat_map(|segment| &mut segment.words);
+    let mut words: Vec<&mut Word> = words.collect();
+    // Where there are more words than fit, each has its share.
+    let shortest = MIN_WORD_SECS.min(limit / words.len().max(1) as f64);
+    let mut earliest = 0.0_f64;
+    for word in &mut words {
+        word.start = word.start.max(earliest);
+        earliest = word.start + shortest;
+    }
+    let mut latest = limit.max(0.0);
+    for word in words.iter_mut().rev() {
+        word.start = word.start.min(latest - shortest).max(0.0);
+        word.end = word.end.max(word.start + shortest).min(latest);
+        latest = word.start;
     }
 }
 
@@ -351,6 +368,68 @@ mod tests {
         }];
         finish(&mut segments, &[]);
         assert!(segments[0].words[0].start > 7.0, "{:?}", segments[0]);
-        assert!(segments[0].start > 7.0 && segments[0].end < 9.0);
+    }
+
+    /// Segments whose words have these times.
+    fn timed(times: &[&[(f64, f64)]]) -> Vec<Segment> {
+        let word = |&(start, end): &(f64, f64)| Word {
+            word: "a".to_owned(),
+            start,
+            end,
+            probability: 1.0,
+            speaker: None,
+        };
+        let segment = |times: &&[(f64, f64)]| Segment {
+            id: 0,
+            start: 0.0,
+            end: 9.0,
+            text: "a".to_owned(),
+            tokens: Vec::new(),
+            logprobs: Vec::new(),
+            temperature: 0.0,
+            avg_logprob: 0.0,
+            compression_ratio: 1.0,
+            no_speech_prob: 0.0,
+            words: times.iter().map(word).collect(),
+            speaker: None,
+            channel: None,
+            language: None,
+        };
+        times.iter().map(segment).collect()
+    }
+
+    fn separated(times: &[&[(f64, f64)]], limit: f64) -> Vec<(f64, f64)> {
+        let mut segments = timed(times);
+        separate(&mut segments, limit);
+        let words = segments.iter().flat_map(|segment| &segment.words);
+        words.map(|word| (word.start, word.end)).collect()
+    }
+
+    #[test]
+    fn words_that_follow_each_other_keep_their_times() {
+        let times: [&[(f64, f64)]; 2] = [&[(0.1, 0.5), (0.5, 0.9)], &[(2.0, 2.04), (2.5, 3.0)]];
+        assert_eq!(separated(&times, 3.0), times.concat());
+    }
+
+    #[test]
+    fn no_word_is_empty_none_overlaps_and_none_leaves_the_chunk() {
+        let empty: &[(f64, f64)] = &[(1.0, 1.0); 8];
+        let late: &[(f64, f64)] = &[(4.9, 5.0), (5.0, 5.0), (5.0, 5.0), (5.2, 5.4)];
+        let passes: [&[(f64, f64)]; 2] = [&[(1.0, 2.0), (2.0, 3.02)], &[(3.0, 3.5), (3.4, 3.6)]];
+        let crowd = vec![(0.5, 0.5); 500];
+        for times in [&[empty][..], &[late], &passes, &[&crowd], &[&[]]] {
+            let got = separated(times, 5.0);
+            let mut last = 0.0;
+            for (start, end) in got {
+                assert!(last <= start && start < end && end <= 5.0, "{start} {end}");
+                last = end;
+            }
+        }
+        let got = separated(&passes, 5.0);
+        assert_eq!(
+            got[1],
+            (2.0, 3.0),
+            "an overlap ends where the next word begins"
+        );
     }
 }

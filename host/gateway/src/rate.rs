@@ -1,6 +1,7 @@
 //! What is left of a tenant's minute, in headers as OpenAI's API has them.
 //!
-//! `requests` are requests; `tokens` are seconds of audio, which is what work is measured in here.
+//! `requests` are requests; `tokens` are seconds of audio. `device-secs`, which OpenAI does not have,
+//! are seconds of measured device time.
 //! A quota that is not set has no header.
 
 use std::time::Duration;
@@ -27,9 +28,19 @@ const TOKENS: Names = Names {
     reset: HeaderName::from_static("x-ratelimit-reset-tokens"),
 };
 
+const DEVICE: Names = Names {
+    limit: HeaderName::from_static("x-ratelimit-limit-device-secs"),
+    remaining: HeaderName::from_static("x-ratelimit-remaining-device-secs"),
+    reset: HeaderName::from_static("x-ratelimit-reset-device-secs"),
+};
+
 /// Puts the headers into an answer.
 pub(crate) fn mark(headers: &mut HeaderMap, flowing: &Flowing) {
-    for (names, standing) in [(REQUESTS, flowing.requests), (TOKENS, flowing.audio_secs)] {
+    for (names, standing) in [
+        (REQUESTS, flowing.requests),
+        (TOKENS, flowing.audio_secs),
+        (DEVICE, flowing.device_secs),
+    ] {
         let Some(Standing {
             limit,
             remaining,

@@ -36,6 +36,6 @@ pub use registry::{
     RegistryConfig,
 };
 pub use scheduler::{
-    Device, DeviceConfig, DeviceStats, Fairness, GraphJob, GraphScheduler, Job, Pending, Scheduler,
-    SpanJob, SpanResult, Work,
+    Device, DeviceConfig, DeviceMeter, DeviceStats, Fairness, GraphJob, GraphScheduler, Job,
+    Pending, Scheduler, SpanJob, SpanResult, Work,
 };

@@ -20,15 +20,20 @@ use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
 use crate::error::InferenceError;
-use queue::{FairQueue, Weighed};
+use queue::{FairQueue, Rate, Weighed};
 
 pub use graph::GraphJob;
-pub use job::{Job, SpanJob, SpanResult, Work};
+pub use job::{DeviceMeter, Job, SpanJob, SpanResult, Work};
 pub use queue::Fairness;
 
 /// Seconds of one core per second of audio, assumed until it has been measured (`base` on a
 /// server core of 2024).
 const ASSUMED_REAL_TIME_FACTOR: f64 = 0.1;
+
+/// The same as what jobs are charged by in the queue until they are done.
+const ASSUMED_RATE: Rate = Rate {
+    real_time_factor: ASSUMED_REAL_TIME_FACTOR,
+};
 
 /// Longest `retry_after`: beyond it an estimate is worth little.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
@@ -129,7 +134,7 @@ struct State<J: Job> {
 impl<J: Job> State<J> {
     fn new(config: &DeviceConfig) -> Self {
         Self {
-            queue: FairQueue::new(&config.fairness),
+            queue: FairQueue::new(&config.fairness, ASSUMED_RATE),
             taken: 0,
             closed: false,
             busy_workers: 0,

@@ -9,6 +9,7 @@ use auricle_capability::{RequestScope, SpeechError};
 use auricle_inference::{GraphJob, GraphRegistry, GraphScheduler, InferenceError, Lease};
 use auricle_speech::{CancelFlag, GraphEngine, GraphResult, GraphWork};
 
+use crate::meter::meter;
 use crate::recognise::FULL_QUEUE_PAUSE;
 use crate::speech_error;
 
@@ -60,6 +61,7 @@ impl GraphParts {
                 work: work.clone(),
                 cancel: CancelFlag::new(),
                 deadline: Some(scope.deadline),
+                meter: Some(meter(scope)),
             };
             match self.scheduler.submit(job) {
                 Ok(pending) => return pending.await.map_err(speech_error),

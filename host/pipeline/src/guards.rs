@@ -1,10 +1,12 @@
-//! What the model wrote and nobody said: loops, and text where there is silence or no voice.
+//! Hallucinations: loops, text where there is silence or no voice, and more text than time allows.
 //!
-//! Pure: looks at one segment and at the voice activity around it, and never at other segments, so
-//! that somebody who says a thing eight times is believed. What it drops is recorded with its reason
-//! and the number that decided.
+//! Pure: looks at one segment, at the sound and at the voice activity around it, and never at other
+//! segments. A phrase that was repeated is told from a loop by its rhythm ([`rhythm`]). What is
+//! dropped is recorded with its reason and the number that decided.
 
-use auricle_speech::{DropReason, DroppedSegment, SAMPLE_RATE, Segment, VOICE_FRAME_SAMPLES};
+use auricle_speech::{
+    Clip, DropReason, DroppedSegment, SAMPLE_RATE, Segment, Span, VOICE_FRAME_SAMPLES, rhythm,
+};
 
 /// Text of a higher ratio has run into a repetition (Whisper's `compression_ratio_threshold`).
 const MAX_COMPRESSION_RATIO: f32 = 2.4;
@@ -32,16 +34,37 @@ const MIN_VOICE: f32 = 0.1;
 /// How far beyond the segment's times a voice counts as within: the model's times are that wrong.
 const VOICE_MARGIN_SECS: f64 = 0.5;
 
-/// Sorts segments into those that are kept and those that are not. `voice` has the probability of
-/// speech of every frame of the clip, when known.
+/// Longest span whose text is checked against the time that speaking it takes; of longer ones the
+/// model's times are not exact enough.
+const SHORT_SPAN_SAMPLES: u64 = SAMPLE_RATE as u64;
+
+/// What the guards know of the sound.
+#[derive(Clone, Copy)]
+pub(crate) struct Heard<'a> {
+    pub(crate) clip: &'a Clip,
+    /// The part of the clip in which the segments were recognised.
+    pub(crate) span: Span,
+    /// Probability of speech in every frame of the clip, when known.
+    pub(crate) voice: Option<&'a [f32]>,
+}
+
+/// Sorts segments into those that are kept and those that are not. Kept ones begin and end with their
+/// words, where they have some: those times are finer.
 pub(crate) fn sort(
     segments: Vec<Segment>,
-    voice: Option<&[f32]>,
+    heard: Heard<'_>,
 ) -> (Vec<Segment>, Vec<DroppedSegment>) {
     let (mut kept, mut dropped) = (Vec::new(), Vec::new());
-    for segment in segments {
-        match verdict(&segment, voice) {
-            None => kept.push(segment),
+    let texts: Vec<&str> = segments.iter().map(|it| it.text.as_str()).collect();
+    let all = texts.join(" ");
+    for mut segment in segments {
+        match verdict(&segment, &all, heard) {
+            None => {
+                if let (Some(first), Some(last)) = (segment.words.first(), segment.words.last()) {
+                    (segment.start, segment.end) = (first.start, last.end);
+                }
+                kept.push(segment);
+            }
             Some((reason, score)) => dropped.push(DroppedSegment {
                 segment,
                 reason,
@@ -52,15 +75,36 @@ pub(crate) fn sort(
     (kept, dropped)
 }
 
-fn verdict(segment: &Segment, voice: Option<&[f32]>) -> Option<(DropReason, f32)> {
-    if segment.compression_ratio > MAX_COMPRESSION_RATIO && is_loop(&segment.text) {
+/// Why a segment is dropped, and the number that decided. `all` is the text of the whole span.
+fn verdict(segment: &Segment, all: &str, heard: Heard<'_>) -> Option<(DropReason, f32)> {
+    // The model's times of one segment may be wrong, so the span as a whole counts too.
+    let is_spoken = || {
+        rhythm::fits(&segment.text, sound_of(segment, heard.clip))
+            || rhythm::fits(all, heard.clip.slice(heard.span))
+    };
+    if segment.compression_ratio > MAX_COMPRESSION_RATIO && is_loop(&segment.text) && !is_spoken() {
         return Some((DropReason::Repetition, segment.compression_ratio));
     }
     if segment.avg_logprob < MIN_LOGPROB && segment.no_speech_prob > MAX_NO_SPEECH {
         return Some((DropReason::NoSpeech, segment.no_speech_prob));
     }
-    let heard = loudest_voice(segment, voice?)?;
-    (heard < MIN_VOICE).then_some((DropReason::NoVoice, heard))
+    let loudest = heard.voice.and_then(|voice| loudest_voice(segment, voice));
+    let samples = heard.span.len_samples();
+    let is_too_fast =
+        samples < SHORT_SPAN_SAMPLES && rhythm::is_too_fast(&segment.text, samples as usize);
+    if is_too_fast {
+        return Some((DropReason::NoVoice, loudest.unwrap_or_default()));
+    }
+    let loudest = loudest?;
+    (loudest < MIN_VOICE).then_some((DropReason::NoVoice, loudest))
+}
+
+/// The sound of a segment, with a margin.
+fn sound_of<'a>(segment: &Segment, clip: &'a Clip) -> &'a [f32] {
+    let at = |secs: f64| (secs.max(0.0) * f64::from(SAMPLE_RATE)) as u64;
+    let end = at(segment.end + VOICE_MARGIN_SECS).min(clip.len_samples());
+    let start = at(segment.start - VOICE_MARGIN_SECS).min(end);
+    clip.slice(Span { start, end })
 }
 
 /// The highest probability of speech around a segment; nothing for one beyond the clip.
@@ -115,8 +159,19 @@ mod tests {
         }
     }
 
+    /// A clip of ten seconds.
+    fn heard<'a>(clip: &'a Clip, voice: Option<&'a [f32]>) -> Heard<'a> {
+        let span = clip.span();
+        Heard { clip, span, voice }
+    }
+
+    fn silence() -> Clip {
+        Clip::new(vec![0.0; 160_000])
+    }
+
     fn reason(segment: Segment, voice: Option<&[f32]>) -> Option<DropReason> {
-        let (kept, dropped) = sort(vec![segment], voice);
+        let clip = silence();
+        let (kept, dropped) = sort(vec![segment], heard(&clip, voice));
         assert_eq!(kept.len() + dropped.len(), 1);
         dropped.first().map(|dropped| dropped.reason)
     }
@@ -132,13 +187,83 @@ mod tests {
                 compression_ratio: 6.5,
                 ..segment(&text)
             };
-            let (_, dropped) = sort(vec![looped], None);
+            let clip = silence();
+            let (_, dropped) = sort(vec![looped], heard(&clip, None));
             let dropped = dropped.first().unwrap();
             assert_eq!(
                 (dropped.reason, dropped.score),
                 (DropReason::Repetition, 6.5)
             );
         }
+    }
+
+    /// Tones of a fifth of a second with pauses as long.
+    fn beeps(count: usize) -> Clip {
+        let beep = |n: usize| if (n / 3_200) % 2 == 0 { 0.0 } else { 0.5 };
+        let samples = (0..count * 6_400).map(|n| beep(n) * (n as f32 * 0.3).sin());
+        Clip::new(samples.collect())
+    }
+
+    #[test]
+    fn a_word_said_ten_times_is_kept_and_the_same_written_a_hundred_times_is_a_loop() {
+        let clip = beeps(10);
+        let said = |times: usize| Segment {
+            start: 0.0,
+            end: clip.span().end_secs(),
+            compression_ratio: 6.5,
+            ..segment(&"No, ".repeat(times))
+        };
+        let reason = |segment| {
+            let (_, dropped) = sort(vec![segment], heard(&clip, None));
+            dropped.first().map(|dropped| dropped.reason)
+        };
+        assert_eq!(reason(said(10)), None);
+        assert_eq!(reason(said(100)), Some(DropReason::Repetition));
+        let misplaced = Segment {
+            start: 1.0,
+            end: 1.2,
+            ..said(10)
+        };
+        assert_eq!(reason(misplaced), None);
+    }
+
+    #[test]
+    fn more_text_than_a_short_span_has_time_for_is_dropped() {
+        let clip = Clip::new(vec![0.1; 160_000]);
+        let dropped = |text: &str, samples: u64| {
+            let span = Span {
+                start: 16_000,
+                end: 16_000 + samples,
+            };
+            let heard = Heard {
+                span,
+                ..heard(&clip, None)
+            };
+            let (_, dropped) = sort(vec![segment(text)], heard);
+            dropped.first().map(|dropped| dropped.reason)
+        };
+        assert_eq!(dropped("Thank you.", 4_000), Some(DropReason::NoVoice));
+        assert_eq!(dropped("No.", 4_000), None);
+        assert_eq!(dropped("Thank you.", 16_000), None);
+    }
+
+    #[test]
+    fn a_kept_segment_begins_and_ends_with_its_words() {
+        let word = |start, end| auricle_speech::Word {
+            word: "hm".to_owned(),
+            start,
+            end,
+            probability: 1.0,
+            speaker: None,
+        };
+        let worded = Segment {
+            words: vec![word(1.2, 1.4), word(1.5, 1.7)],
+            ..segment("hm hm")
+        };
+        let clip = silence();
+        let (kept, _) = sort(vec![worded], heard(&clip, None));
+        let times: Vec<_> = kept.iter().map(|it| (it.start, it.end)).collect();
+        assert_eq!(times, [(1.2, 1.7)]);
     }
 
     #[test]
@@ -194,7 +319,8 @@ mod tests {
                 end,
                 ..segment("Hm.")
             };
-            let _ = sort(vec![odd], Some(&voice));
+            let clip = silence();
+            let _ = sort(vec![odd], heard(&clip, Some(&voice)));
         }
         let beyond = Segment {
             start: 100.0,

@@ -15,6 +15,7 @@
 //! - `script`: one script in a Chinese transcript.
 //! - `out`: what leaves a transcription.
 //! - `guards`: what the model wrote and nobody said.
+//! - `meter`: measured device time, charged to tenants.
 //! - [`models`]: the names that requests give models.
 //! - `nn`: graphs for components. `nn/transcript`: a speech model as one.
 //! - `graphs`: work for the second device; `voice`: voice activity of clips and live audio;
@@ -22,6 +23,7 @@
 
 mod graphs;
 mod guards;
+mod meter;
 mod mixed;
 pub mod models;
 mod nn;

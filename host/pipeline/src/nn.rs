@@ -30,6 +30,7 @@ use auricle_speech::{
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use crate::meter::meter;
 use crate::recognise::FULL_QUEUE_PAUSE;
 use transcript::Transcriber;
 
@@ -100,6 +101,8 @@ impl LoadedGraph for Plain {
                     "the inputs are over the limit of {limit} bytes for one computation"
                 )));
             }
+            let checked = scope.account.check_device();
+            checked.map_err(|over| GraphError::Unavailable(over.to_string()))?;
             let inputs: Arc<[NamedTensor]> = inputs.into();
             let job = || GraphJob {
                 tenant: scope.tenant.clone(),
@@ -110,6 +113,7 @@ impl LoadedGraph for Plain {
                 },
                 cancel: CancelFlag::new(),
                 deadline: Some(scope.deadline),
+                meter: Some(meter(&scope)),
             };
             match run(&device, job, scope.deadline).await? {
                 GraphResult::Compute(outputs) => Ok(outputs),

@@ -14,6 +14,7 @@ use auricle_telemetry::step;
 use futures::{Stream, StreamExt, stream};
 use tracing::Instrument;
 
+use crate::meter::meter;
 use crate::spoken::{Chunk, Spoken};
 use crate::{Inner, speech_error};
 
@@ -146,6 +147,7 @@ async fn run(
             cancel: CancelFlag::new(),
             deadline: Some(scope.deadline),
             max_queued: max_queued(scope),
+            meter: Some(meter(scope)),
         };
         match inner.scheduler.submit(job) {
             Ok(pending) => return pending.await.map_err(speech_error),

@@ -217,7 +217,12 @@ impl Line<'_> {
             true => None,
             false => voices.own(self.scope).await,
         };
-        let (segments, dropped) = guards::sort(segments, voice.as_deref());
+        let heard = guards::Heard {
+            clip: self.clip,
+            span: chunk.span,
+            voice: voice.as_deref(),
+        };
+        let (segments, dropped) = guards::sort(segments, heard);
         out.drop(dropped).await?;
         out.segments(segments).await?;
         out.recognised(chunk.span).await

@@ -14,6 +14,7 @@
 //! - [`options`]: what a caller asks of a transcription.
 //! - [`engine`]: the traits behind which an engine lives.
 //! - [`graph`]: the traits of the second engine.
+//! - [`rhythm`]: syllables of texts and sounds.
 //! - [`tensor`]: what goes into a graph and comes out of it, as plain data.
 //! - [`tenant`]: the tenant's name.
 
@@ -26,6 +27,7 @@ pub mod language;
 pub mod level;
 pub mod memory;
 pub mod options;
+pub mod rhythm;
 pub mod tenant;
 pub mod tensor;
 pub mod transcript;

@@ -71,7 +71,8 @@ pub enum DropReason {
     Repetition,
     /// The model was unsure of the words and sure of the silence; the score is `no_speech_prob`.
     NoSpeech,
-    /// Nobody speaks there; the score is the highest probability of speech in it.
+    /// There is no speech, or too little for the text; the score is the highest probability of speech
+    /// in it.
     NoVoice,
 }
 

@@ -5,6 +5,7 @@
 //! host holds, and what the tenant's components use.
 
 mod deploying;
+mod device;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -105,6 +106,7 @@ pub struct Account {
 struct Flow {
     requests: Bucket,
     audio: Bucket,
+    device: Bucket,
     guest_cpu: Bucket,
     deploy_acts: Bucket,
     compile: Bucket,
@@ -130,6 +132,16 @@ pub enum OverQuota {
         /// How many seconds of audio it may have within a minute.
         limit_secs: u32,
         /// When as much as was asked for will be let through.
+        retry_after: Duration,
+    },
+    /// Device time.
+    #[error(
+        "over the limit of {limit_secs} seconds of device time per minute: try again in {} s", secs(.retry_after)
+    )]
+    Device {
+        /// Device time that the tenant may use within a minute, in seconds.
+        limit_secs: u32,
+        /// When new work will be let through.
         retry_after: Duration,
     },
     /// Processor time of its components.
@@ -205,6 +217,7 @@ impl OverQuota {
         match self {
             Self::Requests { retry_after, .. }
             | Self::Audio { retry_after, .. }
+            | Self::Device { retry_after, .. }
             | Self::GuestCpu { retry_after, .. }
             | Self::DeployActs { retry_after, .. }
             | Self::Compile { retry_after, .. }
@@ -222,6 +235,8 @@ pub struct Flowing {
     pub requests: Option<Standing>,
     /// Seconds of audio.
     pub audio_secs: Option<Standing>,
+    /// Seconds of device time.
+    pub device_secs: Option<Standing>,
 }
 
 impl Account {
@@ -240,6 +255,7 @@ impl Account {
             flow: Mutex::new(Flow {
                 requests: Bucket::new(now),
                 audio: Bucket::new(now),
+                device: Bucket::new(now),
                 guest_cpu: Bucket::new(now),
                 deploy_acts: Bucket::new(now),
                 compile: Bucket::new(now),
@@ -262,8 +278,8 @@ impl Account {
         self.quotas.load_full()
     }
 
-    /// Counts one request. Refused too is a tenant whose audio or processor time is used up, before it
-    /// uploads more.
+    /// Counts one request. Refused too is a tenant whose audio, device time or processor time is used
+    /// up, before it uploads more.
     ///
     /// # Errors
     /// [`OverQuota`]; nothing is counted then.
@@ -277,6 +293,7 @@ impl Account {
                 retry_after,
             });
         }
+        flow.check_device(&quotas, now)?;
         if let Some(limit_secs) = quotas.guest_cpu_secs_per_minute
             && let Some(retry_after) = flow.guest_cpu.wait(SOME_CPU, limit_secs, MINUTE, now)
         {
@@ -292,18 +309,20 @@ impl Account {
         Ok(())
     }
 
-    /// Counts audio that is about to be given to the models.
+    /// Counts audio that is about to be given to the models. Refused too is work of a tenant whose
+    /// device time is used up: what it costs is known only when it is done.
     ///
     /// # Errors
-    /// [`OverQuota::Audio`]; nothing is counted then.
+    /// [`OverQuota::Audio`] or [`OverQuota::Device`]; nothing is counted then.
     pub fn use_audio(&self, audio: Duration) -> Result<(), OverQuota> {
-        let Some(limit_secs) = self.quotas.load().audio_secs_per_minute else {
+        let (quotas, now, mut flow) = (self.quotas.load(), Instant::now(), self.lock());
+        flow.check_device(&quotas, now)?;
+        let Some(limit_secs) = quotas.audio_secs_per_minute else {
             return Ok(());
         };
-        let mut flow = self.lock();
         let taken = flow
             .audio
-            .take(audio.as_secs_f64(), limit_secs, MINUTE, Instant::now());
+            .take(audio.as_secs_f64(), limit_secs, MINUTE, now);
         taken.map_err(|retry_after| OverQuota::Audio {
             limit_secs,
             retry_after,
@@ -350,6 +369,9 @@ impl Account {
             audio_secs: quotas
                 .audio_secs_per_minute
                 .map(|limit| flow.audio.standing(limit, MINUTE, now)),
+            device_secs: quotas
+                .device_secs_per_minute
+                .map(|limit| flow.device.standing(limit, MINUTE, now)),
         }
     }
 

@@ -19,6 +19,9 @@ pub struct Quotas {
     /// Seconds of audio given to the models within a minute. A longer file is taken when nothing
     /// has been used, and paid for in the minutes after it.
     pub audio_secs_per_minute: Option<u32>,
+    /// Seconds of measured device time within a minute, over all devices. Work that has begun may
+    /// overdraw it, which is paid for in the minutes after it.
+    pub device_secs_per_minute: Option<u32>,
     /// Requests at once, WebSockets included.
     pub max_requests: Option<u32>,
     /// WebSockets at once.
@@ -74,6 +77,10 @@ impl Quotas {
                 "audio_secs_per_minute",
                 self.audio_secs_per_minute.map(u64::from),
             ),
+            (
+                "device_secs_per_minute",
+                self.device_secs_per_minute.map(u64::from),
+            ),
             ("max_requests", self.max_requests.map(u64::from)),
             ("max_sessions", self.max_sessions.map(u64::from)),
             (
@@ -124,6 +131,9 @@ impl Quotas {
             audio_secs_per_minute: self
                 .audio_secs_per_minute
                 .or(defaults.audio_secs_per_minute),
+            device_secs_per_minute: self
+                .device_secs_per_minute
+                .or(defaults.device_secs_per_minute),
             max_requests: self.max_requests.or(defaults.max_requests),
             max_sessions: self.max_sessions.or(defaults.max_sessions),
             max_queued_audio_secs: self

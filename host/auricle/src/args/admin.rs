@@ -71,6 +71,9 @@ pub struct QuotaArgs {
     /// Seconds of audio within a minute.
     #[arg(long, value_name = "SECONDS")]
     pub audio_secs_per_minute: Option<String>,
+    /// Seconds of measured device time within a minute.
+    #[arg(long, value_name = "SECONDS")]
+    pub device_secs_per_minute: Option<String>,
     /// Requests at once, WebSockets included.
     #[arg(long, value_name = "N")]
     pub max_requests: Option<String>,

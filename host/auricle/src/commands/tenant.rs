@@ -69,6 +69,7 @@ fn values(quotas: &QuotaArgs) -> Result<Map<String, Value>> {
     let numbers = [
         ("requests_per_minute", &quotas.requests_per_minute),
         ("audio_secs_per_minute", &quotas.audio_secs_per_minute),
+        ("device_secs_per_minute", &quotas.device_secs_per_minute),
         ("max_requests", &quotas.max_requests),
         ("max_sessions", &quotas.max_sessions),
         ("max_queued_audio_secs", &quotas.max_queued_audio_secs),

@@ -10,11 +10,12 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FairnessConfig {
-    /// Seconds of a tenant's audio that are begun before another tenant has its turn. Default 5.
-    pub quantum_secs: u64,
-    /// Percent of the audio that interactive work gets at least while it waits. Default 20.
+    /// Seconds of device time of one tenant's jobs before another tenant has its turn, 0.001 to 600.
+    /// Default 0.5.
+    pub quantum_secs: f64,
+    /// Percent of the device time that interactive work gets at least while it waits. Default 20.
     pub min_interactive_percent: u32,
-    /// Percent of the audio that batch work gets at least while it waits. Default 10.
+    /// Percent of the device time that batch work gets at least while it waits. Default 10.
     pub min_batch_percent: u32,
     /// Seconds of audio; what is longer is batch. Default 120.
     pub batch_over_secs: u64,
@@ -24,7 +25,7 @@ impl Default for FairnessConfig {
     fn default() -> Self {
         let shares = Fairness::default();
         Self {
-            quantum_secs: shares.quantum.as_secs(),
+            quantum_secs: shares.quantum.as_secs_f64(),
             min_interactive_percent: shares.interactive_percent,
             min_batch_percent: shares.batch_percent,
             batch_over_secs: 120,
@@ -38,8 +39,8 @@ impl FairnessConfig {
     /// # Errors
     /// When a number is out of range.
     pub fn shares(&self) -> Result<Fairness> {
-        if !(1..=600).contains(&self.quantum_secs) {
-            bail!("quantum_secs of [models.fairness] must be from 1 to 600");
+        if !(0.001..=600.0).contains(&self.quantum_secs) {
+            bail!("quantum_secs of [models.fairness] must be from 0.001 to 600");
         }
         let most = Fairness::MAX_PERCENT;
         for (key, percent) in [
@@ -51,7 +52,7 @@ impl FairnessConfig {
             }
         }
         Ok(Fairness {
-            quantum: Duration::from_secs(self.quantum_secs),
+            quantum: Duration::from_secs_f64(self.quantum_secs),
             interactive_percent: self.min_interactive_percent,
             batch_percent: self.min_batch_percent,
         })
@@ -79,6 +80,7 @@ mod tests {
         assert_eq!(shares("").unwrap(), Fairness::default());
         for (text, key) in [
             ("quantum_secs = 0", "quantum_secs"),
+            ("quantum_secs = nan", "quantum_secs"),
             ("min_batch_percent = 0", "min_batch_percent"),
             ("min_batch_percent = 46", "min_batch_percent"),
             ("min_interactive_percent = 0", "min_interactive_percent"),

@@ -70,6 +70,28 @@ fn a_speech_is_found_with_its_pauses() {
 }
 
 #[test]
+fn soft_speech_is_found_like_loud_speech() {
+    let Some(clip) = jfk() else { return };
+    for (name, mut model) in models() {
+        let loud = share(&mut model, clip.samples());
+        for level in [0.01, 0.003] {
+            // As 16 bits hold it.
+            let soft = clip
+                .samples()
+                .iter()
+                .map(|s| (s * level * 32_768.0).round() / 32_768.0);
+            let soft: Vec<f32> = soft.collect();
+            let found = share(&mut model, &soft);
+            println!("{name}: {loud:.2} at {level}: {found:.2}");
+            assert!(
+                (found - loud).abs() < 0.1,
+                "{name}: {loud} at {level}: {found}"
+            );
+        }
+    }
+}
+
+#[test]
 fn silence_and_noise_are_no_speech() {
     for (name, mut model) in models() {
         for (what, samples) in [

@@ -8,7 +8,7 @@ use auricle_speech::{
     MAX_GRAPH_JOB_SAMPLES, RequestClass, SAMPLE_RATE, TenantId,
 };
 
-use super::Job;
+use super::{DeviceMeter, Job};
 use crate::error::InferenceError;
 use crate::registry::Lease;
 
@@ -31,6 +31,8 @@ pub struct GraphJob {
     pub cancel: CancelFlag,
     /// When the result is no longer of use.
     pub deadline: Option<Instant>,
+    /// As [`SpanJob::meter`](super::SpanJob::meter).
+    pub meter: Option<Arc<dyn DeviceMeter>>,
 }
 
 impl Job for GraphJob {
@@ -60,6 +62,10 @@ impl Job for GraphJob {
 
     fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    fn meter(&self) -> Option<&dyn DeviceMeter> {
+        self.meter.as_deref()
     }
 
     fn lease(&self) -> &Lease<dyn GraphEngine> {

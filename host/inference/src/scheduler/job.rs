@@ -15,6 +15,12 @@ use crate::registry::Lease;
 /// Least audio that a span counts for: an encoder pass costs much the same for 1 s as for 5 s.
 const MIN_COST_SAMPLES: u64 = 5 * SAMPLE_RATE as u64;
 
+/// Account that measured device time is charged to.
+pub trait DeviceMeter: std::fmt::Debug + Send + Sync {
+    /// Charges the time that a worker has spent on a job, also when the job failed.
+    fn charge(&self, time: Duration);
+}
+
 /// A piece of work for a thread of a device: bounded in length, cancellable, paid by a tenant.
 pub trait Job: Send + 'static {
     /// What it runs on.
@@ -44,6 +50,11 @@ pub trait Job: Send + 'static {
 
     /// Audio of its tenant that may wait, if not as much as the device's configuration says.
     fn max_queued(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Account that its device time is charged to, in addition to its tenant's turns.
+    fn meter(&self) -> Option<&dyn DeviceMeter> {
         None
     }
 
@@ -106,6 +117,8 @@ pub struct SpanJob {
     pub deadline: Option<Instant>,
     /// Audio of its tenant that may wait, if not as much as the device's configuration says.
     pub max_queued: Option<Duration>,
+    /// Account that its device time is charged to.
+    pub meter: Option<Arc<dyn DeviceMeter>>,
 }
 
 /// What became of a span.
@@ -150,6 +163,10 @@ impl Job for SpanJob {
 
     fn max_queued(&self) -> Option<Duration> {
         self.max_queued
+    }
+
+    fn meter(&self) -> Option<&dyn DeviceMeter> {
+        self.meter.as_deref()
     }
 
     fn lease(&self) -> &Lease {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use auricle_speech::SAMPLE_RATE;
 
+use super::queue::{Charge, Rate};
 use super::{Entry, Job, Shared, State};
 use crate::error::{InferenceError, panic_message};
 
@@ -23,7 +24,7 @@ type Sessions<J> = Vec<Held<J>>;
 
 /// What a worker found to do.
 enum Next<J: Job> {
-    Job(Entry<J>),
+    Job(Entry<J>, Charge),
     /// Nothing for as long as a session may be idle.
     Idle,
     Closed,
@@ -40,7 +41,7 @@ pub(super) fn run<J: Job>(shared: &Shared<J>, index: usize) {
                 drop_sessions(held.drain(..));
                 shared.lock().sessions -= count;
             }
-            Next::Job(entry) => work(shared, index, entry, &mut held),
+            Next::Job(entry, charge) => work(shared, index, entry, charge, &mut held),
         }
     }
     drop_sessions(held.drain(..));
@@ -54,12 +55,12 @@ fn next<J: Job>(shared: &Shared<J>, holds_session: bool) -> Next<J> {
         if state.closed {
             return Next::Closed;
         }
-        if let Some(entry) = state.queue.pop() {
+        if let Some((entry, charge)) = state.queue.pop() {
             let passed = state.taken - entry.taken_before;
             state.taken += 1;
             drop(state);
             waited(shared.config.thread_name, &entry, passed);
-            return Next::Job(entry);
+            return Next::Job(entry, charge);
         }
         if !holds_session {
             state = shared
@@ -101,10 +102,19 @@ fn waited<J: Job>(device: &'static str, entry: &Entry<J>, passed: u64) {
 }
 
 /// Does one job and answers it.
-fn work<J: Job>(shared: &Shared<J>, index: usize, entry: Entry<J>, held: &mut Sessions<J>) {
+fn work<J: Job>(
+    shared: &Shared<J>,
+    index: usize,
+    entry: Entry<J>,
+    charge: Charge,
+    held: &mut Sessions<J>,
+) {
     let Entry { job, reply, .. } = entry;
     let device = shared.config.thread_name;
     if let Some(error) = refusal(&job, reply.is_closed()) {
+        let mut state = shared.lock();
+        state.queue.settle(job.tenant(), charge, Duration::ZERO);
+        drop(state);
         let _ = reply.send(Err(error));
         return;
     }
@@ -116,7 +126,11 @@ fn work<J: Job>(shared: &Shared<J>, index: usize, entry: Entry<J>, held: &mut Se
     {
         let mut state = shared.lock();
         state.sessions = state.sessions + held.len() - sessions_before;
+        state.queue.settle(job.tenant(), charge, took);
         book(&mut state, &job, result.is_ok(), took);
+    }
+    if let Some(meter) = job.meter() {
+        meter.charge(took);
     }
     if result.is_ok() && job.audio_samples() > 0 {
         let audio = super::duration(job.audio_samples());
@@ -166,9 +180,13 @@ fn book<J: Job>(state: &mut State<J>, job: &J, succeeded: bool, took: Duration) 
     }
     state.processed_samples += samples;
     let factor = took.as_secs_f64() * f64::from(SAMPLE_RATE) / samples as f64;
-    state.real_time_factor = Some(match state.real_time_factor {
+    let smoothed = match state.real_time_factor {
         Some(smoothed) => smoothed + SMOOTHING * (factor - smoothed),
         None => factor,
+    };
+    state.real_time_factor = Some(smoothed);
+    state.queue.set_rate(Rate {
+        real_time_factor: smoothed,
     });
 }
 

@@ -204,6 +204,7 @@ pub fn job(tenant_name: &str, lease: &Lease, secs: usize, tag: f32) -> SpanJob {
         cancel: CancelFlag::new(),
         deadline: None,
         max_queued: None,
+        meter: None,
     }
 }
 

@@ -17,6 +17,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::run;
+use crate::meter::meter;
 use crate::recognise::max_queued;
 use crate::{classed, use_audio};
 
@@ -121,6 +122,7 @@ impl Call {
             cancel: CancelFlag::new(),
             deadline: Some(self.scope.deadline),
             max_queued: max_queued(&self.scope),
+            meter: Some(meter(&self.scope)),
         };
         run(&self.device, job, self.scope.deadline).await
     }

@@ -21,8 +21,45 @@ impl Weighed for Job {
     }
 }
 
+/// A second of device time per second of audio, so that costs can be read.
+const RATE: Rate = Rate {
+    real_time_factor: 1.0,
+};
+
+/// Five seconds for each turn.
+const FAIRNESS: Fairness = Fairness {
+    quantum: Duration::from_secs(5),
+    interactive_percent: 20,
+    batch_percent: 10,
+};
+
 fn queue() -> FairQueue<Job> {
-    FairQueue::new(&Fairness::default())
+    FairQueue::new(&FAIRNESS, RATE)
+}
+
+/// A job whose tenant can be read off it.
+trait Owned: Weighed {
+    fn tenant(&self) -> TenantId;
+}
+
+impl Owned for Job {
+    fn tenant(&self) -> TenantId {
+        tenant(self.0)
+    }
+}
+
+impl Owned for Numbered {
+    fn tenant(&self) -> TenantId {
+        tenant(WHO[self.who])
+    }
+}
+
+/// The next job, which takes what was estimated and is done before another one begins.
+fn pop<T: Owned>(queue: &mut FairQueue<T>) -> Option<T> {
+    let (job, charge) = queue.pop()?;
+    let took = Duration::from_micros(charge.micros);
+    queue.settle(&job.tenant(), charge, took);
+    Some(job)
 }
 
 fn tenant(name: &str) -> TenantId {
@@ -40,9 +77,7 @@ fn interactive(queue: &mut FairQueue<Job>, who: &'static str, secs: u64, n: usiz
 }
 
 fn order(queue: &mut FairQueue<Job>) -> String {
-    std::iter::from_fn(|| queue.pop())
-        .map(|job| job.0)
-        .collect()
+    std::iter::from_fn(|| pop(queue)).map(|job| job.0).collect()
 }
 
 #[test]
@@ -59,7 +94,7 @@ fn a_late_tenant_waits_for_nobodys_turn() {
     for secs in [1, 5, 30] {
         let mut queue = queue();
         interactive(&mut queue, "a", 30, 100);
-        queue.pop();
+        pop(&mut queue);
         interactive(&mut queue, "b", secs, 1);
         assert!(order(&mut queue).starts_with('b'), "{secs} s");
     }
@@ -75,7 +110,7 @@ fn one_that_comes_back_with_every_job_is_not_new_every_time() {
         if queue.of(&tenant("b")).0 == 0 {
             interactive(&mut queue, "b", 5, 1);
         }
-        order.push_str(queue.pop().unwrap().0);
+        order.push_str(pop(&mut queue).unwrap().0);
     }
     for who in ["a", "b", "c"] {
         let turns = order.matches(who).count();
@@ -111,9 +146,9 @@ fn a_tenant_with_fifty_long_files_is_passed_by_every_short_request_of_another() 
     let mut queue = queue();
     push(&mut queue, RequestClass::Batch, "n", 30, 1_000);
     for _ in 0..100 {
-        assert_eq!(queue.pop().unwrap().0, "n", "nobody else waits");
+        assert_eq!(pop(&mut queue).unwrap().0, "n", "nobody else waits");
         interactive(&mut queue, "v", 5, 1);
-        assert_eq!(queue.pop().unwrap().0, "v");
+        assert_eq!(pop(&mut queue).unwrap().0, "v");
     }
 }
 
@@ -135,7 +170,7 @@ fn a_class_that_does_not_wait_earns_nothing() {
     let mut queue = queue();
     push(&mut queue, RequestClass::Interactive, "i", 5, 1_000);
     for _ in 0..500 {
-        queue.pop();
+        pop(&mut queue);
     }
     push(&mut queue, RequestClass::Batch, "b", 30, 1);
     assert_eq!(order(&mut queue).find('b').unwrap(), 60);
@@ -154,6 +189,91 @@ fn a_removed_job_gives_its_room_back() {
     assert_eq!(queue.remove(&tenant("a"), class, ticket), None);
     assert_eq!(queue.of(&tenant("a")), (1, 10 * SEC));
     assert_eq!(order(&mut queue), "b");
+}
+
+/// Has the worker do `count` jobs one after another. Those of "dear" take `factor` times what their
+/// audio says. Returns the seconds of device time of "dear" and "cheap"; `refill` adds jobs.
+fn share(
+    queue: &mut FairQueue<Job>,
+    factor: u64,
+    count: usize,
+    refill: impl Fn(&mut FairQueue<Job>),
+) -> (u64, u64) {
+    let (mut dear, mut cheap) = (0, 0);
+    for _ in 0..count {
+        refill(queue);
+        let (job, charge) = queue.pop().unwrap();
+        let secs = match job.0 {
+            "dear" => job.1 * factor,
+            _ => job.1,
+        };
+        // The other tenants' jobs come while it runs.
+        refill(queue);
+        queue.settle(&tenant(job.0), charge, Duration::from_secs(secs));
+        match job.0 {
+            "dear" => dear += secs,
+            _ => cheap += secs,
+        }
+    }
+    (dear, cheap)
+}
+
+#[test]
+fn equal_audio_that_takes_ten_times_as_long_is_charged_ten_times_as_much() {
+    let mut queue = queue();
+    interactive(&mut queue, "dear", 5, 200);
+    interactive(&mut queue, "cheap", 5, 200);
+    let (dear, cheap) = share(&mut queue, 10, 200, |_| {});
+    // A job of each and a turn.
+    assert!(dear.abs_diff(cheap) <= 60, "{dear} and {cheap} s");
+}
+
+#[test]
+fn expensive_jobs_sent_one_at_a_time_do_not_pass_the_turns() {
+    let mut queue = queue();
+    interactive(&mut queue, "cheap", 5, 400);
+    let one_at_a_time = |queue: &mut FairQueue<Job>| {
+        if queue.of(&tenant("dear")).0 == 0 {
+            interactive(queue, "dear", 5, 1);
+        }
+    };
+    let (dear, cheap) = share(&mut queue, 10, 300, one_at_a_time);
+    assert!(dear.abs_diff(cheap) <= 60, "{dear} and {cheap} s");
+}
+
+#[test]
+fn a_debt_outlives_a_pause_between_jobs() {
+    let mut queue = queue();
+    interactive(&mut queue, "dear", 5, 1);
+    interactive(&mut queue, "cheap", 5, 50);
+    let (job, charge) = queue.pop().unwrap();
+    assert_eq!(job.0, "dear");
+    assert_eq!(pop(&mut queue).unwrap().0, "cheap", "while it runs");
+    queue.settle(&tenant("dear"), charge, Duration::from_secs(100));
+    assert_eq!(
+        pop(&mut queue).unwrap().0,
+        "cheap",
+        "while it sends nothing"
+    );
+    interactive(&mut queue, "dear", 5, 1);
+    let before = order(&mut queue).split("dear").next().unwrap().len() / "cheap".len();
+    // 100 s are 20 turns of 5 s.
+    assert!((16..=21).contains(&before), "{before} jobs of the other");
+}
+
+#[test]
+fn an_overestimated_job_gives_the_difference_back() {
+    let mut queue = queue();
+    interactive(&mut queue, "a", 30, 20);
+    interactive(&mut queue, "b", 5, 100);
+    let mut had = String::new();
+    for _ in 0..20 {
+        let (job, charge) = queue.pop().unwrap();
+        queue.settle(&tenant(job.0), charge, Duration::from_secs(5));
+        had.push_str(job.0);
+    }
+    let turns = had.matches('a').count();
+    assert!((9..=11).contains(&turns), "{had}");
 }
 
 /// What happens to a queue: jobs come and go.
@@ -199,7 +319,7 @@ fn fairness() -> impl Strategy<Value = Fairness> {
 proptest! {
     #[test]
     fn every_job_comes_out_once_and_a_tenants_in_their_order(steps in steps()) {
-        let mut queue: FairQueue<Numbered> = FairQueue::new(&Fairness::default());
+        let mut queue: FairQueue<Numbered> = FairQueue::new(&FAIRNESS, RATE);
         let mut waiting: HashMap<(usize, usize), Vec<(u64, u64)>> = HashMap::new();
         let mut number = 0;
         for step in steps {
@@ -213,7 +333,7 @@ proptest! {
                 Step::Pop => {
                     let all: usize = waiting.values().map(Vec::len).sum();
                     prop_assert_eq!(queue.len(), all);
-                    match queue.pop() {
+                    match pop(&mut queue) {
                         None => prop_assert_eq!(all, 0),
                         Some(job) => {
                             let line = waiting.get_mut(&(job.who, job.class)).unwrap();
@@ -248,7 +368,7 @@ proptest! {
         pops in 1..200_usize,
         others in 0..3_usize,
     ) {
-        let mut queue: FairQueue<Numbered> = FairQueue::new(&fairness);
+        let mut queue: FairQueue<Numbered> = FairQueue::new(&fairness, RATE);
         let class = RequestClass::Interactive;
         for (number, (a, b)) in costs.iter().enumerate() {
             for (who, secs) in [*a, *b, 7, 13].into_iter().enumerate().take(2 + others.min(2)) {
@@ -259,7 +379,7 @@ proptest! {
         let mut had = [0_u64; WHO.len()];
         let bound = 3 * fairness.quantum.as_secs() * SEC + 2 * LONGEST;
         for _ in 0..pops {
-            let job = queue.pop().unwrap();
+            let job = pop(&mut queue).unwrap();
             had[job.who] += job.cost_samples();
             prop_assert!(had[0].abs_diff(had[1]) <= bound, "{:?} of {}", had, bound);
         }
@@ -273,7 +393,7 @@ proptest! {
         costs in prop::collection::vec(1..=30_u64, 2_000),
         live_too in any::<bool>(),
     ) {
-        let mut queue: FairQueue<Numbered> = FairQueue::new(&fairness);
+        let mut queue: FairQueue<Numbered> = FairQueue::new(&fairness, RATE);
         let first = usize::from(!live_too);
         for (number, secs) in costs.iter().enumerate() {
             for class in first..3 {
@@ -284,7 +404,7 @@ proptest! {
         let (mut had, mut all) = ([0_u64; 3], 0_u64);
         let shares = [0, fairness.interactive_percent, fairness.batch_percent];
         for _ in 0..1_500 {
-            let job = queue.pop().unwrap();
+            let job = pop(&mut queue).unwrap();
             had[job.class] += job.cost_samples();
             all += job.cost_samples();
             for (class, share) in shares.into_iter().enumerate().skip(first) {
@@ -301,7 +421,7 @@ proptest! {
         queued in prop::collection::vec((0..3_usize, 1..=30_u64), 1..400),
         secs in 1..=30_u64,
     ) {
-        let mut queue: FairQueue<Numbered> = FairQueue::new(&fairness);
+        let mut queue: FairQueue<Numbered> = FairQueue::new(&fairness, RATE);
         let class = RequestClass::Interactive;
         for (who, secs) in &queued {
             let job = Numbered { who: *who, class: 1, number: 0, secs: *secs };
@@ -309,11 +429,11 @@ proptest! {
         }
         // The others were new once: until each has had its turn.
         let mut had = 0;
-        while had < 3 * (samples(fairness.quantum) + LONGEST) {
-            had += queue.pop().map_or(u64::MAX / 2, |job| job.cost_samples());
+        while had < 3 * (fairness.quantum.as_secs() * SEC + LONGEST) {
+            had += pop(&mut queue).map_or(u64::MAX / 2, |job| job.cost_samples());
         }
         queue.push(&tenant("d"), class, Numbered { who: 3, class: 1, number: 1, secs });
-        prop_assert_eq!(queue.pop().unwrap().who, 3);
+        prop_assert_eq!(pop(&mut queue).unwrap().who, 3);
     }
 }
 
