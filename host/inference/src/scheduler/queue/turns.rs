@@ -98,9 +98,9 @@ impl<T: Weighed> Turns<T> {
         line.running += 1;
         self.jobs -= 1;
         if self.newcomers.front() == Some(&tenant) {
-            // It is new no longer; the rest of its turn is next after those who are.
+            // It is new no longer, and others that are new need not wait for the rest of its turn.
             self.newcomers.pop_front();
-            self.rotation.push_front(tenant);
+            self.rotation.push_back(tenant);
         }
         Some((job, cost))
     }
