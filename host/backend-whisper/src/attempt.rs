@@ -22,7 +22,7 @@ use crate::text::{compression_ratio, utf8_of};
 
 /// Decodings drawn at a temperature above 0, of which the most probable is taken. openai-whisper's
 /// command line draws 5; each costs as much as a greedy one.
-const BEST_OF: c_int = 3;
+const BEST_OF: c_int = 2;
 
 /// First temperature of the ladder.
 pub(crate) const FIRST_TEMPERATURE: f32 = 0.2;

@@ -22,8 +22,8 @@ const MIN_TOKENS: usize = 24;
 const TOKENS_PER_SEC: usize = 30;
 
 /// Tokens that climbs of one chunk decode, over all steps and decoders, before no other one begins.
-/// One climb takes at most 2,000: three steps of three decodings of 220.
-pub(crate) const MAX_CLIMB_TOKENS: usize = 2_000;
+/// One climb takes at most 1,320: three steps of two decodings of 220.
+pub(crate) const MAX_CLIMB_TOKENS: usize = 1_320;
 
 /// Tokens that a decoding of so many samples may have; whisper.cpp allows 220 whatever they are.
 pub(crate) fn max_tokens(window_samples: usize) -> usize {

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use auricle_speech::{SAMPLE_RATE, Segment};
+use auricle_speech::{SAMPLE_RATE, Segment, rhythm};
 
 /// Shortest rest that is worth another pass: 1 s holds a sentence such as "That's all."
 const MIN_REST_SAMPLES: usize = SAMPLE_RATE as usize;
@@ -77,6 +77,16 @@ pub(crate) fn repeats(new: &[Segment], before: &[Segment]) -> bool {
     repeated * 2 > shingles
 }
 
+/// Whether a text that came twice was said twice: what was written before the rest of the chunk at
+/// sample `from` has the rhythm of the sound up to there, rather than that of the whole chunk.
+pub(crate) fn is_said_again(before: &[Segment], samples: &[f32], from: usize) -> bool {
+    let texts = before.iter().map(|segment| segment.text.as_str());
+    let written: usize = texts.map(rhythm::syllables).sum();
+    let heard = rhythm::bursts(samples.get(..from).unwrap_or_default());
+    // The geometric mean lies between the two as far from one as from the other.
+    written * written < heard * rhythm::bursts(samples)
+}
+
 /// Letters and digits in lower case.
 fn letters(segments: &[Segment]) -> Vec<char> {
     segments
@@ -133,6 +143,21 @@ mod tests {
             rest.fill(0.001);
         }
         assert!(!is_worth_a_pass(&window, 80_000));
+    }
+
+    #[test]
+    fn a_sentence_said_again_is_told_from_one_heard_again() {
+        // Eight syllables of a fifth of a second, then as many again.
+        let beep = |n: usize| if (n / 3_200) % 2 == 0 { 0.0 } else { 0.5 };
+        let samples: Vec<f32> = (0..2 * 8 * 6_400)
+            .map(|n| beep(n) * (n as f32 * 0.3).sin())
+            .collect();
+        let once = said("The child almost hurt the small dog.");
+        let twice =
+            said("The child almost hurt the small dog. The child almost hurt the small dog.");
+        assert!(is_said_again(&once, &samples, samples.len() / 2));
+        assert!(!is_said_again(&twice, &samples, samples.len() / 2));
+        assert!(!is_said_again(&once, &samples, 0));
     }
 
     #[test]

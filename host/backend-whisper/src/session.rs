@@ -94,7 +94,7 @@ impl EngineSession for WhisperSession {
             }
             let (before, new) = segments.split_at_mut(done);
             words::finish(new, samples);
-            if rest::repeats(new, before) {
+            if rest::repeats(new, before) && !rest::is_said_again(before, samples, from) {
                 segments.truncate(done);
                 break;
             }
