@@ -104,8 +104,8 @@ async fn a_sentence_that_is_said_again_and_again_is_kept_in_files_and_live() {
     live.flush().await;
     live.end().await;
     let heard = joined(&live.rest().await);
-    // Live pieces cut words in two.
-    assert!((2..=4).contains(&times(&heard)), "{heard}");
+    // Live pieces cut sentences in two, of which both parts may have the word.
+    assert!((4..=8).contains(&times(&heard)), "{heard}");
 }
 
 #[tokio::test]
