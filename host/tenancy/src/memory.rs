@@ -175,10 +175,19 @@ impl NodeMemory {
         }
     }
 
-    /// The most that one tenant can hold of a kind while no other tenant holds anything.
+    /// The most that one tenant can hold of a kind while no other tenant holds anything. Components and
+    /// buffers of the request that it belongs to fit beside it: else a file that is just too large
+    /// would be told to come back for ever.
     pub(crate) fn most(&self, kind: HeldKind) -> u64 {
-        let limit = self.limit(self.pool(kind));
-        (limit / 2).max(limit.min(MIN_SHARE_BYTES))
+        let pool = self.pool(kind);
+        let limit = self.limit(pool);
+        let beside = match kind {
+            HeldKind::Guest | HeldKind::Buffer => 0,
+            _ if pool == DISK => 0,
+            _ => MIN_SHARE_BYTES,
+        };
+        let share = (limit / 2).saturating_sub(beside);
+        share.max(limit.min(MIN_SHARE_BYTES))
     }
 
     pub(crate) fn grow(&self, tenant: &TenantHeld, growth: &Growth) -> Result<(), Refused> {
@@ -285,19 +294,12 @@ mod tests {
     }
 
     /// Takes a mebibyte at a time until refused.
-    fn take_all(account: &Arc<Account>) -> (Reservation, ReserveError) {
-        let mut taken = account.reservation(HeldKind::Clip);
-        let mut others = Vec::new();
+    fn take_all(account: &Arc<Account>) -> (Vec<Reservation>, ReserveError) {
+        let mut taken = Vec::new();
         loop {
-            // Many small reservations, so that none is too large by itself.
             match account.reserve(HeldKind::Clip, MIB) {
-                Ok(one) => others.push(one),
-                Err(error) => {
-                    let bytes = others.len() as u64 * MIB;
-                    drop(others);
-                    taken.resize(bytes).unwrap();
-                    return (taken, error);
-                }
+                Ok(one) => taken.push(one),
+                Err(error) => return (taken, error),
             }
         }
     }
@@ -307,44 +309,53 @@ mod tests {
         let node = node(1_024);
         let (first, second, third) = (tenant(&node), tenant(&node), tenant(&node));
         let (a, error) = take_all(&first);
-        assert_eq!(a.bytes(), 512 * MIB);
+        assert_eq!(a.len(), 512);
         assert!(matches!(error, ReserveError::TenantFull { .. }), "{error}");
         let (b, _) = take_all(&second);
-        assert_eq!(b.bytes(), 256 * MIB);
+        assert_eq!(b.len(), 256);
         third.reserve(HeldKind::Clip, 100 * MIB).unwrap();
         drop(a);
         assert_eq!(first.held_bytes(), 0);
-        assert_eq!(take_all(&second).0.bytes(), 256 * MIB, "with what it has");
+        assert_eq!(take_all(&second).0.len(), 256, "with what it has");
     }
 
     #[test]
     fn refusals_tell_what_never_fits_from_what_fits_later() {
-        let node = node(64);
-        let (greedy, other, third) = (tenant(&node), tenant(&node), tenant(&node));
-        let error = greedy.reserve(HeldKind::Clip, 33 * MIB).unwrap_err();
-        assert_eq!(
-            error,
-            ReserveError::TooLarge {
-                limit_bytes: 32 * MIB
-            }
-        );
-        let _held = greedy.reserve(HeldKind::Clip, 32 * MIB).unwrap();
+        let node = node(128);
+        let [greedy, other, third, fourth, fifth] = [(); 5].map(|()| tenant(&node));
+        let limit_bytes = 48 * MIB;
+        let error = greedy.reserve(HeldKind::Clip, limit_bytes + 1).unwrap_err();
+        assert_eq!(error, ReserveError::TooLarge { limit_bytes });
+        let _clip = greedy.reserve(HeldKind::Clip, limit_bytes).unwrap();
+        let _guest = greedy.reserve(HeldKind::Guest, 16 * MIB).unwrap();
         let error = greedy.reserve(HeldKind::Clip, MIB).unwrap_err();
         assert!(
             matches!(error, ReserveError::TenantFull { retry_after } if !retry_after.is_zero())
         );
-        let _others = other.reserve(HeldKind::Guest, 16 * MIB).unwrap();
-        let _thirds = third.reserve(HeldKind::Guest, 16 * MIB).unwrap();
-        let error = tenant(&node).reserve(HeldKind::Guest, MIB).unwrap_err();
+        let _others = [(&other, 32), (&third, 16), (&fourth, 16)]
+            .map(|(account, mib)| account.reserve(HeldKind::Guest, mib * MIB).unwrap());
+        let error = fifth.reserve(HeldKind::Guest, MIB).unwrap_err();
         assert!(matches!(error, ReserveError::NodeFull { retry_after } if !retry_after.is_zero()));
     }
 
     #[test]
+    fn clip_that_grows_beside_its_own_components_is_too_large_and_never_the_tenants_fault() {
+        let account = tenant(&node(128));
+        let _components = account.reserve(HeldKind::Guest, 15 * MIB).unwrap();
+        let _buffers = account.reserve(HeldKind::Buffer, MIB).unwrap();
+        let mut clip = account.reservation(HeldKind::Clip);
+        let error = (1..).find_map(|mib| clip.resize(mib * MIB).err()).unwrap();
+        let limit_bytes = account.most_bytes(HeldKind::Clip);
+        assert_eq!(error, ReserveError::TooLarge { limit_bytes });
+        assert_eq!(clip.bytes(), limit_bytes);
+    }
+
+    #[test]
     fn refused_growth_changes_nothing_and_drop_gives_all_back() {
-        let node = node(64);
+        let node = node(128);
         let account = tenant(&node);
         let mut held = account.reserve(HeldKind::Tensor, 30 * MIB).unwrap();
-        assert!(held.resize(40 * MIB).is_err());
+        assert!(held.resize(50 * MIB).is_err());
         assert_eq!((held.bytes(), total(&node)), (30 * MIB, 30 * MIB));
         held.resize(10 * MIB).unwrap();
         assert_eq!(account.held_bytes(), 10 * MIB);
@@ -379,13 +390,14 @@ mod tests {
         let on_disk = tenant(&node(64));
         let _file = on_disk.reserve(HeldKind::SpoolFile, 32 * MIB).unwrap();
         assert_eq!(on_disk.held_bytes(), 0);
-        on_disk.reserve(HeldKind::Clip, 32 * MIB).unwrap();
+        on_disk.reserve(HeldKind::Clip, 16 * MIB).unwrap();
         let in_memory = tenant(&NodeMemory::new(NodeLimits {
             is_spool_in_memory: true,
             ..node(64).limits()
         }));
-        let _file = in_memory.reserve(HeldKind::SpoolFile, 32 * MIB).unwrap();
-        assert_eq!(in_memory.held_bytes(), 32 * MIB);
+        let _file = in_memory.reserve(HeldKind::SpoolFile, 16 * MIB).unwrap();
+        assert_eq!(in_memory.held_bytes(), 16 * MIB);
+        let _guest = in_memory.reserve(HeldKind::Guest, 16 * MIB).unwrap();
         assert!(in_memory.reserve(HeldKind::Clip, MIB).is_err());
     }
 }
