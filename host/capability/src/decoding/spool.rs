@@ -180,7 +180,7 @@ pub(super) fn read_some(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) ->
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
     use auricle_tenancy::{NodeLimits, NodeMemory, Quotas};
 
