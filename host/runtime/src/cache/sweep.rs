@@ -13,6 +13,9 @@ use super::{ComponentCache, OWN_ENDING, TENANT_ENDING};
 /// A file that was made or used within this time may be one that another server is about to refer to.
 const FRESH: Duration = Duration::from_secs(600);
 
+/// How much later than noted a file must be used to be noted again; well below [`FRESH`].
+const COARSE: Duration = Duration::from_secs(120);
+
 /// Code that no server has used for so long is of an earlier build: 30 days.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -77,14 +80,22 @@ fn tenant_component(name: &str) -> Option<&str> {
     Some(component)
 }
 
-/// Notes that a file is in use: its time of change.
+/// Notes that a file is in use: its time of change, unless that is of the last minutes.
 pub(super) fn note_use(path: &Path) {
+    if let Err(error) = try_note_use(path) {
+        tracing::debug!(%error, "the use of a compiled component could not be noted");
+    }
+}
+
+fn try_note_use(path: &Path) -> io::Result<()> {
     let file = fs::OpenOptions::new()
         .write(true)
         .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-        .open(path);
-    if let Err(error) = file.and_then(|file| file.set_modified(SystemTime::now())) {
-        tracing::debug!(%error, "the use of a compiled component could not be noted");
+        .open(path)?;
+    let (noted, now) = (file.metadata()?.modified()?, SystemTime::now());
+    match now.duration_since(noted) {
+        Ok(since) if since < COARSE => Ok(()),
+        _ => file.set_modified(now),
     }
 }
 
@@ -142,6 +153,10 @@ mod tests {
         age(&path, UNUSED * 2);
         note_use(&path);
         assert_eq!(cache.sweep(|_| false).unwrap(), 0);
+        let noted = || path.metadata().unwrap().modified().unwrap();
+        let before = noted();
+        note_use(&path);
+        assert_eq!(noted(), before, "the disk is not written with every use");
         age(&path, UNUSED * 2);
         assert_eq!(cache.sweep(|_| false).unwrap(), 1);
     }
