@@ -56,7 +56,7 @@ async fn a_component_over_a_quota_leaves_nothing_on_the_disk() {
         refused["message"].as_str().unwrap().contains("10000"),
         "{refused}"
     );
-    assert_eq!(files(&desk, "wasm", ".wasm"), [PathBuf::new(); 0]);
+    assert!(files(&desk, "wasm", ".wasm").is_empty());
     for kind in [1, 2] {
         assert_eq!(push_own(&desk, &key, &junk(5_000, kind)).await.status, 201);
     }
@@ -323,4 +323,38 @@ async fn old_revisions_go_and_what_serves_stays() {
     let back = tenant.ask(Method::POST, "deployments/chunker/rollback", json!({}));
     assert_eq!(back.await.ok()["serving"]["number"], 4);
     assert_eq!(tenant.history().await.len(), 6, "the history is whole");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_deployments_takes_no_thread_from_others() {
+    let tenants = Tenants::new("[limits.chunker]\ncpu_ms = 500");
+    let desk = Desk::start(data_dir(), |server| server.config(tenants.toml()));
+    let (tenant, key) = tenant(&desk, "floods", json!({})).await;
+    let component = tenant.push(wasm::CHUNKER_SPINS).await;
+    let body = json!({ "component": component });
+    let act = || {
+        let (tenant, key, body) = (&tenant, &key, body.clone());
+        async move {
+            let path = "deployments/chunker/revisions";
+            tenant.own(key, Method::POST, path, body).await
+        }
+    };
+    let flood = join_all((0..200).map(|_| act()));
+    let threads = async {
+        let mut most = 0;
+        for _ in 0..20 {
+            most = most.max(super::ending::threads(&desk.server));
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        most
+    };
+    let both = async { futures::join!(flood, threads) };
+    let (answers, most) = beside(&desk.server, both).await;
+    println!("{most} threads at most");
+    assert!(most < 100, "{most} threads");
+    let refused = answers.iter().filter(|answer| answer.status == 429).count();
+    assert!(refused > 100, "{refused} of 200 were refused");
+    for answer in &answers {
+        assert!([422, 429, 503].contains(&answer.status), "{answer:?}");
+    }
 }

@@ -25,6 +25,12 @@ fn status(process: u32, field: &str) -> Option<String> {
     Some(line.trim_start_matches(':').trim().to_owned())
 }
 
+/// Threads of a server.
+pub(super) fn threads(server: &Server) -> usize {
+    let threads = status(server.pid(), "Threads");
+    threads.unwrap().parse().unwrap()
+}
+
 /// Compilers of a server that run.
 pub(super) fn compilers(server: &Server) -> Vec<u32> {
     let server = server.pid().to_string();

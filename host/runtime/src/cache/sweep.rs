@@ -14,7 +14,7 @@ use super::{ComponentCache, OWN_ENDING, TENANT_ENDING};
 const FRESH: Duration = Duration::from_secs(600);
 
 /// How much later than noted a file must be used to be noted again; well below [`FRESH`].
-const COARSE: Duration = Duration::from_secs(120);
+const COARSE: Duration = Duration::from_secs(300);
 
 /// Code that no server has used for so long is of an earlier build: 30 days.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
