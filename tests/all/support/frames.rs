@@ -52,6 +52,18 @@ impl NoWindow {
         self.send(HEADERS, 5, stream, &block).await;
     }
 
+    /// Waits until the server has sent the heads of this many answers.
+    pub async fn until_answered(&mut self, answers: usize) {
+        let mut heads = 0;
+        while heads < answers {
+            let (kind, flags, _, _) = self.next().await.expect("the connection stays");
+            heads += usize::from(kind == HEADERS);
+            if kind == SETTINGS && flags & ACK == 0 {
+                self.send(SETTINGS, ACK, 0, &[]).await;
+            }
+        }
+    }
+
     /// Answers the server and pings it until it hangs up; the streams that it has reset.
     pub async fn until_hung_up(mut self) -> Vec<u32> {
         let mut reset = Vec::new();
