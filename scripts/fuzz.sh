@@ -5,7 +5,7 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../fuzz"
-read -ra targets <<<"${FUZZ_TARGETS:-multipart wav parameters events subtitles http2 websocket}"
+read -ra targets <<<"${FUZZ_TARGETS:-multipart wav media parameters events subtitles http2 websocket}"
 secs="${FUZZ_SECS:-600}"
 
 # HTTP/2 and WebSocket frames: tests of the gateway, not of this workspace.

@@ -4,11 +4,12 @@
 //! Each reads its bytes with [`input::Input`], in which seeds and findings are readable.
 //!
 //! # Layout
-//! - [`multipart`], [`wav`], [`parameters`]: what anybody sends.
+//! - [`multipart`], [`wav`], [`media`], [`parameters`]: what anybody sends.
 //! - [`events`], [`subtitles`]: what is written of anything that a component says.
 
 pub mod events;
 pub mod input;
+pub mod media;
 pub mod multipart;
 pub mod parameters;
 pub mod subtitles;

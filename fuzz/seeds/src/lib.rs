@@ -1,5 +1,7 @@
 //! First inputs of the fuzz targets, from where the fuzzer goes on, and the words that both know.
 
+mod media;
+
 /// The boundary of forms.
 pub const BOUNDARY: &str = "AuRiClE";
 
@@ -38,10 +40,11 @@ pub const NAMES: [&str; 29] = [
 
 /// The seeds of every target.
 #[must_use]
-pub fn all() -> [(&'static str, Vec<Vec<u8>>); 5] {
+pub fn all() -> [(&'static str, Vec<Vec<u8>>); 6] {
     [
         ("multipart", multipart()),
         ("wav", wav()),
+        ("media", media::files()),
         ("parameters", parameters()),
         ("events", events()),
         ("subtitles", subtitles()),
