@@ -22,7 +22,7 @@ targets=("${others[@]}")
 fuzz_frames() {
   for target in "${frames[@]}"; do
     (cd .. && AURICLE_FUZZ_SECS="$secs" scripts/with-env cargo test --quiet --release --locked \
-      -p auricle-gateway --lib -- --nocapture "fuzz::${target}_frames")
+      --workspace --lib -- --nocapture "fuzz::${target}_frames")
   done
 }
 if [ ${#targets[@]} -eq 0 ]; then
