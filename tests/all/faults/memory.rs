@@ -174,7 +174,7 @@ async fn hold_all(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_never_fits_is_413_and_what_fits_later_is_429_or_503() {
-    let holders = ["holds-1", "holds-2", "holds-3"];
+    let holders = ["holds-1", "holds-2", "holds-3", "holds-4", "holds-5"];
     let settings = "[memory]\nmax_held_bytes = 67108864";
     let tenants = holders.iter().fold(Tenants::new(settings), |all, tenant| {
         all.with(tenant, "handler", wasm::HANDLER_WAITS, "")
@@ -193,30 +193,35 @@ async fn what_never_fits_is_413_and_what_fits_later_is_429_or_503() {
     let error: Value = serde_json::from_str(&openai.body).unwrap();
     let message = error["error"]["message"].as_str().unwrap();
     assert!(message.contains("262 s"), "{message}");
-    // Its requests hold a tenant's share; another one's are let in all the same.
-    let mut held_requests = Vec::new();
-    for (number, tenant) in holders.into_iter().enumerate() {
+    // Its requests hold a tenant's share; another one's are let in all the same, until the node is full.
+    let (mut held_requests, mut refusals) = (Vec::new(), Vec::new());
+    for tenant in holders {
         let (holding, refused) = hold_all(server, &admin, tenant).await;
         println!(
             "{tenant} holds {} requests: {}",
             holding.len(),
             refused.status
         );
-        assert!(!holding.is_empty());
-        if number == 0 {
-            assert_eq!(refused.status, 429, "{refused:?}");
-            transcribe(server, VICTIM).await.ok();
-        }
-        assert!([429, 503].contains(&refused.status), "{refused:?}");
         let wait = refused.header("retry-after").parse::<u32>();
         assert!(wait.is_ok_and(|secs| secs >= 1), "{refused:?}");
-        held_requests.push(holding);
+        if refusals.is_empty() {
+            assert!(!holding.is_empty());
+            transcribe(server, VICTIM).await.ok();
+        }
+        held_requests.extend(holding);
+        refusals.push(refused.status);
+        if refused.status == 503 {
+            break;
+        }
     }
-    // The node is full.
+    let (last, earlier) = refusals.split_last().unwrap();
+    assert!(!earlier.is_empty(), "{refusals:?}");
+    assert!(earlier.iter().all(|status| *status == 429), "{refusals:?}");
+    assert_eq!(*last, 503, "{refusals:?}");
     let full = transcribe(server, VICTIM).await;
     full.detail(503);
     assert!(full.header("retry-after").parse::<u32>().is_ok());
-    for request in held_requests.into_iter().flatten() {
+    for request in held_requests {
         request.abort();
     }
     until_held(&admin, "buffer", |bytes| bytes == 0).await;
