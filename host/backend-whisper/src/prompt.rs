@@ -40,9 +40,12 @@ const LIST: &str = "Glossary:";
 /// Prompts that are kept: as many requests as work on a model at once on a large machine.
 const MAX_KEPT: usize = 64;
 
-/// The tokens of the prompts used last, by the SHA-256 of prompt and keywords.
+/// SHA-256 of a prompt and its keywords.
+type Key = [u8; 32];
+
+/// The tokens of the prompts used last, the newest in front.
 #[derive(Debug, Default)]
-pub(crate) struct Prompts(Mutex<VecDeque<([u8; 32], Arc<[i32]>)>>);
+pub(crate) struct Prompts(Mutex<VecDeque<(Key, Arc<[i32]>)>>);
 
 impl Prompts {
     /// The tokens before the text of a request's windows.
@@ -56,7 +59,7 @@ impl Prompts {
     }
 
     /// The value of `key`, made if it is not there. Made without the lock: two workers may make it.
-    fn kept_or(&self, key: [u8; 32], make: impl FnOnce() -> Vec<i32>) -> Arc<[i32]> {
+    fn kept_or(&self, key: Key, make: impl FnOnce() -> Vec<i32>) -> Arc<[i32]> {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = lock().iter().find(|(own, _)| *own == key).cloned();
         if let Some((_, tokens)) = found {
@@ -70,7 +73,7 @@ impl Prompts {
     }
 }
 
-fn key(options: &DecodeOptions) -> [u8; 32] {
+fn key(options: &DecodeOptions) -> Key {
     let mut hasher = Sha256::new();
     for text in options.keywords.iter().chain(&options.prompt) {
         hasher.update(text.len().to_le_bytes());

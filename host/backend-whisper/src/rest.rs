@@ -148,7 +148,13 @@ mod tests {
     #[test]
     fn a_sentence_said_again_is_told_from_one_heard_again() {
         // Eight syllables of a fifth of a second, then as many again.
-        let beep = |n: usize| if (n / 3_200) % 2 == 0 { 0.0 } else { 0.5 };
+        let beep = |n: usize| {
+            if (n / 3_200).is_multiple_of(2) {
+                0.0
+            } else {
+                0.5
+            }
+        };
         let samples: Vec<f32> = (0..2 * 8 * 6_400)
             .map(|n| beep(n) * (n as f32 * 0.3).sin())
             .collect();

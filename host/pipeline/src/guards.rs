@@ -199,7 +199,13 @@ mod tests {
 
     /// Tones of a fifth of a second with pauses as long.
     fn beeps(count: usize) -> Clip {
-        let beep = |n: usize| if (n / 3_200) % 2 == 0 { 0.0 } else { 0.5 };
+        let beep = |n: usize| {
+            if (n / 3_200).is_multiple_of(2) {
+                0.0
+            } else {
+                0.5
+            }
+        };
         let samples = (0..count * 6_400).map(|n| beep(n) * (n as f32 * 0.3).sin());
         Clip::new(samples.collect())
     }

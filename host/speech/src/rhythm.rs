@@ -161,7 +161,7 @@ mod tests {
         let samples = ms * SAMPLE_RATE as usize / 1000;
         (0..count * 2 * samples)
             .map(|n| {
-                let loud = (n / samples) % 2 == 0;
+                let loud = (n / samples).is_multiple_of(2);
                 let level = if loud { amplitude } else { amplitude / 10.0 };
                 level * (n as f32 * 0.3).sin()
             })
