@@ -9,13 +9,13 @@ use crate::transcript::{LanguageScore, Segment};
 /// Probability from which a chunk's language is certain.
 const CERTAIN_PROBABILITY: f32 = 0.6;
 
-/// Shortest chunk in which a change of language is looked for: 5 s.
-const MIXED_SAMPLES: usize = 5 * SAMPLE_RATE as usize;
+/// Shortest chunk in which a change of language is looked for: 6 s.
+const MIXED_SAMPLES: usize = 6 * SAMPLE_RATE as usize;
 
 /// Probability of a second language from which a part of a chunk may be in it. With `base`, windows of
 /// 10 s in one language gave at most 0.007 to any other and windows of 30 s at most 0.0006; windows of
 /// 26 s of two languages, 3 to 23 s of each, gave 0.006 to 0.49 to the second one.
-const MIXED_PROBABILITY: f32 = 0.02;
+const MIXED_PROBABILITY: f32 = 0.008;
 const MIXED_PROBABILITY_LONG: f32 = 0.004;
 
 /// From here on a window is long: 15 s.
@@ -116,8 +116,8 @@ mod tests {
             detected.other.map(Language::code)
         };
         assert_eq!(other(0.05, 8), Some("en"));
-        assert_eq!(other(0.01, 8), None);
-        assert_eq!(other(0.01, 20), Some("en"));
+        assert_eq!(other(0.006, 8), None);
+        assert_eq!(other(0.006, 20), Some("en"));
         assert_eq!(other(0.001, 20), None);
         assert_eq!(other(0.3, 4), None);
     }
