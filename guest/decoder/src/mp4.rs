@@ -55,8 +55,6 @@ struct Track<'a> {
     timescale: u32,
     duration: u64,
     edits: Vec<Edit>,
-    /// Whether the edits are those of a list in the file.
-    has_list: bool,
     tables: &'a [u8],
     entry: Entry,
 }
@@ -80,11 +78,6 @@ pub(crate) fn decode(source: Box<dyn MediaSource>, out: &mut Out<'_>) -> Result<
     let mut bytes = Bytes::new(source).map_err(|_| DecodeError::Stopped)?;
     let layout = scan(&mut bytes)?;
     let (mut track, decoder) = select(&layout.index)?;
-    if !track.has_list
-        && let Some(edits) = edits::gapless(&layout.index, track.timescale)
-    {
-        track.edits = edits;
-    }
     if !layout.fragments.is_empty() && track.has_samples() {
         // Muxers write the list with the first samples, and do not know of the fragments that follow.
         edits::open_end(&mut track.edits);
@@ -307,7 +300,6 @@ fn read_track(body: &[u8], movie_scale: u32) -> Option<Result<Track<'_>, DecodeE
         timescale,
         duration: boxes::duration(media_header).unwrap_or(0),
         edits,
-        has_list: list.is_some(),
         tables,
         entry,
     }))

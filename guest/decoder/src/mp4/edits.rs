@@ -68,43 +68,6 @@ fn edit(entry: &[u8], is_long: bool, movie_scale: u32, media_scale: u32) -> Opti
     })
 }
 
-/// The edit that iTunes and its relatives write as a tag instead of a list: which samples are
-/// encoder delay and padding. `index` is the content of `moov`.
-pub(super) fn gapless(index: &[u8], media_scale: u32) -> Option<Vec<Edit>> {
-    const NAME: &[u8] = b"iTunSMPB";
-    const DATA: &[u8] = b"data";
-    /// The value follows its name within a few boxes' heads.
-    const REACH: usize = 64;
-    let name = index.windows(NAME.len()).position(|it| it == NAME)?;
-    let behind = index.get(name + NAME.len()..)?;
-    let data = behind
-        .windows(DATA.len())
-        .take(REACH)
-        .position(|it| it == DATA)?;
-    // Behind the box's name, its type and its language.
-    let text = behind.get(data + 12..)?;
-    let text = text.get(..text.len().min(4 * REACH))?;
-    let text = text
-        .split(|byte| !byte.is_ascii_hexdigit() && *byte != b' ')
-        .next()?;
-    let text = std::str::from_utf8(text).ok()?;
-    let mut numbers = text
-        .split_whitespace()
-        .map(|it| i64::from_str_radix(it, 16).ok());
-    let (_, delay, _, length) = (
-        numbers.next()??,
-        numbers.next()??,
-        numbers.next()??,
-        numbers.next()??,
-    );
-    (length > 0 && delay >= 0).then(|| {
-        vec![Edit {
-            media_ns: Some(ticks_to_ns(delay, media_scale)),
-            duration_ns: Some(ticks_to_ns(length, media_scale)),
-        }]
-    })
-}
-
 /// Has the last edit last to the end of the media.
 pub(super) fn open_end(edits: &mut [Edit]) {
     if let Some(last) = edits.last_mut().filter(|edit| edit.media_ns.is_some()) {
@@ -157,21 +120,6 @@ mod tests {
         };
         assert_eq!(edits, [silence(4_836), played, silence(500)]);
         assert_eq!(duration_ns(&edits), Some(16_336_000_000));
-    }
-
-    #[test]
-    fn the_tag_of_itunes_is_an_edit() {
-        let value =
-            b"\0\0\0\x1Cname\0\0\0\0iTunSMPB\0\0\0\x78data\0\0\0\x01\0\0\0\0 00000000 00000840 \
-                      000001CA 0000000000003F00 00000000 00000000\0\0\0\x10free";
-        let played = Edit {
-            media_ns: Some(ticks_to_ns(0x840, 44_100)),
-            duration_ns: Some(ticks_to_ns(0x3F00, 44_100)),
-        };
-        assert_eq!(gapless(value, 44_100), Some(vec![played]));
-        for length in 0..value.len() - 30 {
-            let _ = gapless(value.get(..length).unwrap(), 44_100);
-        }
     }
 
     #[test]
