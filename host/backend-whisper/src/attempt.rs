@@ -20,15 +20,15 @@ use crate::encoder;
 use crate::loader::Model;
 use crate::text::{compression_ratio, utf8_of};
 
-/// Decodings drawn at a temperature above 0, of which the most probable is taken. openai-whisper's
-/// command line draws 5; each costs as much as a greedy one.
-const BEST_OF: c_int = 2;
+/// Decodings drawn at a temperature above 0, of which the most probable is taken (`best_of` of
+/// openai-whisper's command line).
+const BEST_OF: c_int = 5;
 
 /// First temperature of the ladder.
 pub(crate) const FIRST_TEMPERATURE: f32 = 0.2;
 
-/// Step of the ladder: 0.2, 0.6 and 1.0. openai-whisper also tries 0.4 and 0.8.
-const TEMPERATURE_STEP: f32 = 0.4;
+/// Step of the ladder (`temperature_increment_on_fallback`).
+const TEMPERATURE_STEP: f32 = 0.2;
 
 /// whisper.cpp's stand-in for the compression ratio while it climbs by itself: entropy of the last
 /// 32 tokens below which they count as a repetition (its default).
@@ -77,6 +77,8 @@ pub(crate) struct Request<'a> {
     pub(crate) max_tokens: usize,
     /// Counts the tokens of all decodings.
     pub(crate) decoded: &'a Cell<usize>,
+    /// As many tokens as `decoded` may reach; every decoding ends there.
+    pub(crate) budget: usize,
 }
 
 impl Request<'_> {
@@ -102,6 +104,8 @@ pub(crate) fn run(
         // What is drawn at random begins on a fresh state.
         encoded: Cell::new(request.encoded && !request.is_random()),
         decoded: request.decoded,
+        budget: request.budget,
+        end: model.context.token_eot(),
     };
     let mut params = params(request);
     install_callbacks(&mut params, &filter);
@@ -267,8 +271,11 @@ struct Filter<'a> {
     vocab: usize,
     /// How many decodings began: 1 + the steps climbed.
     ladder_steps: Cell<u32>,
-    /// Tokens of all decodings.
+    /// Tokens of all decodings, and how many there may be.
     decoded: &'a Cell<usize>,
+    budget: usize,
+    /// The token that ends a text.
+    end: c_int,
     /// Whether the next encoder pass need not be computed.
     encoded: Cell<bool>,
 }
@@ -319,6 +326,13 @@ unsafe extern "C" fn filter_logits(
     if tokens.is_empty() {
         filter.ladder_steps.set(filter.ladder_steps.get() + 1);
         filter.slot.disarm_graphs();
+    }
+    if filter.decoded.get() > filter.budget {
+        for (id, logit) in logits.iter_mut().enumerate() {
+            let ends = usize::try_from(filter.end).is_ok_and(|end| end == id);
+            *logit = if ends { 0.0 } else { f32::NEG_INFINITY };
+        }
+        return;
     }
     for &note in filter.notes {
         if let Some(logit) = usize::try_from(note).ok().and_then(|n| logits.get_mut(n)) {

@@ -21,9 +21,9 @@ const MIN_TOKENS: usize = 24;
 /// letter to 25.
 const TOKENS_PER_SEC: usize = 30;
 
-/// Tokens that climbs of one chunk decode, over all steps and decoders, before no other one begins.
-/// One climb takes at most 1,320: three steps of two decodings of 220.
-pub(crate) const MAX_CLIMB_TOKENS: usize = 1_320;
+/// Tokens of all decodings of one chunk, over all temperatures, after which a climb is given up: a
+/// window of speech takes 100 to 200, a ladder of loops would take 5,700.
+pub(crate) const MAX_CLIMB_TOKENS: usize = 2_000;
 
 /// Tokens that a decoding of so many samples may have; whisper.cpp allows 220 whatever they are.
 pub(crate) fn max_tokens(window_samples: usize) -> usize {

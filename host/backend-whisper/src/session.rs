@@ -277,6 +277,7 @@ impl WhisperSession {
             climb_until: None,
             max_tokens: max_tokens(window.len()),
             decoded: &call.decoded,
+            budget: usize::MAX,
         };
         let Some(mut first) = self.attempt(&request, cancel)? else {
             return Ok(None);
@@ -301,8 +302,10 @@ impl WhisperSession {
                 }
                 request.audio_positions = 0;
                 request.climb_until = Some(options.logprob_threshold);
+                request.budget = MAX_CLIMB_TOKENS;
                 let second = self.attempt(&request, cancel)?;
-                choose(first, second, window, options)
+                let is_whole = call.decoded.get() <= MAX_CLIMB_TOKENS;
+                choose(first, second.filter(|_| is_whole), window, options)
             }
             Verdict::Accept | Verdict::Climb => first,
         };
