@@ -167,6 +167,21 @@ async fn candidates_restrict_the_languages() {
 }
 
 #[tokio::test]
+async fn segments_of_the_tutorials_answer_tell_their_language_where_there_are_several() {
+    let names = ["en/azure_en-US_training.wav", "es/azure_es-ES_training.wav"];
+    let Some(both) = joined(&names) else { return };
+    let answer = Upload::wav(&wav(&both))
+        .field("model", "base")
+        .transcribe(shared_multilingual())
+        .await
+        .ok();
+    let segments = answer["segments"].as_array().unwrap().iter();
+    let languages: std::collections::BTreeSet<_> =
+        segments.map(|it| it["language"].as_str()).collect();
+    assert_eq!(languages, [Some("en"), Some("es")].into(), "{answer}");
+}
+
+#[tokio::test]
 async fn chinese_is_in_one_script() {
     let names = [
         "zh/azure_zh-CN_training.wav",
