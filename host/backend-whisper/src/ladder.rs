@@ -22,8 +22,8 @@ const MIN_TOKENS: usize = 24;
 const TOKENS_PER_SEC: usize = 30;
 
 /// Tokens of all decodings of one chunk, over all temperatures, after which a climb is given up: a
-/// window of speech takes 100 to 200, a ladder of loops would take 5,700.
-pub(crate) const MAX_CLIMB_TOKENS: usize = 2_000;
+/// window of speech takes 100 to 200, a ladder of loops would take 2,600.
+pub(crate) const MAX_CLIMB_TOKENS: usize = 1_500;
 
 /// Tokens that a decoding of so many samples may have; whisper.cpp allows 220 whatever they are.
 pub(crate) fn max_tokens(window_samples: usize) -> usize {
