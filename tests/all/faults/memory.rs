@@ -254,7 +254,7 @@ async fn uploads_kept_for_seeking_are_bounded_and_go_with_their_client() {
     let never = upload(server, "drips", "/transcribe", "a.m4a", whole(21 << 20)).await;
     never.detail(413);
     // Two of 12 MiB that go on to send: the first is kept, and a second beside it is too much.
-    let drip = async |bytes: usize| {
+    let drip = |bytes: usize| {
         let mut file = mp4_without_index(200 << 20);
         file.resize(bytes, 0);
         let first = futures::stream::once(async { Ok::<_, std::io::Error>(file) });
@@ -266,10 +266,10 @@ async fn uploads_kept_for_seeking_are_bounded_and_go_with_their_client() {
         let request = request.bearer_auth(key("drips"));
         tokio::spawn(async move { Answer::of(request.send().await.unwrap()).await })
     };
-    let kept = drip(12 << 20).await;
+    let kept = drip(12 << 20);
     until_held(&admin, "spool_file", |bytes| bytes >= 12 << 20).await;
     assert_eq!(server.open_files().temporary, open + 1);
-    let second = drip(12 << 20).await;
+    let second = drip(12 << 20);
     let refused = tokio::time::timeout(SOON, second).await.unwrap().unwrap();
     must_be_refused(&refused);
     assert_eq!(refused.status, 429, "{refused:?}");
