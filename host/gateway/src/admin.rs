@@ -12,7 +12,7 @@
 //!
 //! At most 64 connections. One more takes the slot of the connection that has been longest without a
 //! request, or else of the one that has waited longest for its client. Acts run on threads of
-//! their own ([`acts`](crate::acts)). Neither a client that is silent nor acts that take long
+//! their own (`acts`). Neither a client that is silent nor acts that take long
 //! keep a probe or `/metrics` from its answer.
 
 pub mod api;

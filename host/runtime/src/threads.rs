@@ -2,7 +2,7 @@
 //!
 //! Work that may block for seconds (decoders, acts on deployments) has a pool of its own, so that one kind
 //! cannot take the threads that another kind waits for. There is no queue: work is refused when all
-//! threads are busy, and the caller says so to the client. Idle threads end after [`IDLE`].
+//! threads are busy, and the caller says so to the client. Idle threads end after 10 s without work.
 //!
 //! # Limits
 //! The process does not wait for the threads when it ends.

@@ -6,7 +6,7 @@
 //! (`command`), may do little more than read, write and compute ([`confine`]), and ends, with whatever
 //! it has started, with the request, at its deadline, or when no more of its output is wanted.
 //!
-//! As many run at once as there are cores, at least two; a tenant may have those that are free ([`slots`]).
+//! As many run at once as there are cores, at least two; a tenant may have those that are free (`slots`).
 //! A file takes a slot once all of it has arrived: a client that sends slowly holds none. A request that
 //! gets none in time is told to come back.
 //!
