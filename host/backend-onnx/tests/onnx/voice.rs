@@ -8,7 +8,7 @@ use auricle_backend_onnx::{
 };
 use auricle_speech::{
     CancelFlag, Clip, GraphLoader, GraphResult, GraphSession, GraphWork, ModelFiles, Span,
-    VOICE_FRAME_SAMPLES,
+    VOICE_FRAME_SAMPLES, clip_gain,
 };
 
 use crate::support::{decode, eval_data, installed, jfk, runtime, white_noise};
@@ -161,7 +161,7 @@ fn in_pieces(session: &mut dyn GraphSession, clip: &Clip, warm_frames: u64) -> V
                 end: clip.len_samples().min((number + 1) * step),
             },
             warm_samples: warm_frames * VOICE_FRAME_SAMPLES,
-            gain: 1.0,
+            gain: clip_gain(clip.samples()),
         };
         let GraphResult::Voice(piece) = session.run(&work, &CancelFlag::new()).unwrap() else {
             panic!("another result");
