@@ -1,4 +1,4 @@
-//! The guests that tests need: those that misbehave, those built for older contracts, and the examples.
+//! Guests for the tests: misbehaving ones, ones built for older contracts, and the examples.
 //!
 //! A test crate has this build script:
 //! ```no_run

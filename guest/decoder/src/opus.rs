@@ -2,8 +2,8 @@
 //!
 //! `ropus` decodes packets; this module does what RFC 7845 asks of a player besides: the samples
 //! before the start (`pre-skip`) are left out, the header's gain is applied, and streams are put
-//! together to channels. A packet that is damaged is concealed by nobody: it is
-//! left out like those of other codecs.
+//! together to channels. Damaged packets are left out, as with other codecs; nothing conceals the
+//! loss.
 
 use ropus::OpusMSDecoder;
 use symphonia::core::audio::Channels;

@@ -126,7 +126,7 @@ unsafe extern "C" fn graph_compute<const KIND: usize>(
 #[allow(unsafe_code, reason = "replaces a function pointer inside ggml")]
 unsafe fn hook<const KIND: usize>(backend: Backend) -> bool {
     let layout = backend.cast::<BackendLayout>();
-    // SAFETY: the backend was just made and nobody else has it. Where the layout differs, the
+    // SAFETY: the backend was just made and has no other user. Where the layout differs, the
     // device is not in its place (or outside of the allocation by a few pointers that are only
     // read), and nothing is written.
     unsafe {

@@ -28,7 +28,7 @@ pub(crate) struct HeldAudio {
 
 struct Held {
     bytes: u64,
-    /// Nothing for a recorder or tensor, which shares with nobody.
+    /// `None` for a recorder or tensor, which is never shared.
     address: Option<usize>,
     /// Nothing for a clip, which has its own.
     reservation: Option<Reservation>,
@@ -129,7 +129,7 @@ impl HeldAudio {
         self.resize(number, HeldKind::Clip, bytes)
     }
 
-    /// What is behind the handle `number` is about to take so many bytes, shared with nobody.
+    /// What is behind the handle `number` is about to take so many bytes, never shared.
     fn resize(&mut self, number: u32, kind: HeldKind, bytes: u64) -> Result<(), TooMuchHeld> {
         let before = self.handles.get(&number).map_or(0, |held| held.bytes);
         self.check(bytes.saturating_sub(before))?;

@@ -9,8 +9,8 @@ use auricle_tenancy::ComponentDigest;
 
 use super::{Blobs, ENDING, lock};
 
-/// What is younger is left to a later sweep. The lock alone would do, but for a server of an earlier
-/// version on the same directory, which takes none.
+/// Younger files are left to a later sweep. The lock alone would do, except beside a server of an
+/// earlier version on the same directory, which takes no lock.
 const FRESH: Duration = Duration::from_secs(600);
 
 /// What temporary files' names begin with (`tempfile`).
@@ -145,7 +145,7 @@ mod tests {
                 .unwrap();
             });
             was_written.recv().unwrap();
-            // The row is not there yet, and the file is: whoever removes has to wait for it.
+            // The row is not there yet, and the file is: the remover has to wait for it.
             let removes = scope.spawn(move || {
                 let used = || io::Result::Ok(rows.lock().unwrap().clone());
                 other.remove_unused(std::slice::from_ref(name), used)

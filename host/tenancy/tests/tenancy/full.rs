@@ -91,7 +91,7 @@ fn keys_are_revoked_and_tenants_removed_on_a_full_disk() {
     tenancy
         .delete_tenant(&*store, &Actor::local(), &tenant("acme"))
         .unwrap();
-    // Whoever opens the file next reads the same, without room for another file.
+    // The next process to open the file reads the same, without room for another file.
     disk.fill();
     let other = SqliteStore::open(&data).unwrap();
     assert!(other.key(&key.key.id).unwrap().revoked_at.is_some());

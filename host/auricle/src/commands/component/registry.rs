@@ -5,7 +5,7 @@
 //! resolved once, and what it led to is named by digest from then on. Registries on loopback are
 //! spoken to without TLS. Name and password come from AURICLE_REGISTRY_USER and
 //! AURICLE_REGISTRY_PASSWORD, if they are set, and go to the registry that AURICLE_REGISTRY names and to no
-//! other one: a reference may come from somebody else.
+//! other one: a reference may come from an untrusted source.
 
 mod bounded;
 

@@ -1,7 +1,7 @@
 //! Slots for conversions: how many run at once on this node, and whose.
 //!
-//! A tenant may hold as many slots as are free, as of instances (`places`), and at least one: whoever
-//! comes while others convert as much as they can finds a slot or is next. Requests that have to wait
+//! A tenant may hold as many slots as are free, as of instances (`places`), and at least one: a
+//! tenant that arrives while others hold all they can gets a slot or is next. Requests that have to wait
 //! are served tenant by tenant, each tenant's in order of arrival, and give up after a bounded time.
 
 use std::collections::{HashMap, VecDeque};

@@ -8,8 +8,8 @@
 //! ([`Turns::settle`]). A tenant is therefore remembered while a job of it runs and until its debt is
 //! paid: one expensive job at a time is no way around the turns.
 //!
-//! A tenant without waiting or running jobs that comes anew goes before those in the rotation: it
-//! waits for a worker and for no turn.
+//! A tenant that had neither waiting nor running jobs goes to the front of the rotation: it waits for
+//! a worker, not for a turn.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -98,13 +98,13 @@ fn has_components(dir: &Path) -> bool {
 fn prepare(mut connection: Connection, path: &Path) -> Result<Connection, StoreError> {
     connection.busy_timeout(BUSY)?;
     // In a transaction: another process may be making the file, and half of what it commits
-    // looks like somebody else's.
+    // looks like a foreign database.
     check_owner(&*connection.transaction()?, path)?;
     use_write_ahead_log(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "trusted_schema", false)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Again, now that nobody else can be at it.
+    // Again, now that no other process can write.
     check_owner(&transaction, path)?;
     if migrations::version(&transaction)? < KNOWN {
         migrations::run(&transaction, unix_now())?;
